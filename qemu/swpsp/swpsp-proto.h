@@ -6,7 +6,8 @@
  * payload. All integers are little-endian; structures have no implicit padding. The client sends a
  * request, the server answers with the same op and tag; a client may have several requests in
  * flight, answers come in order. A request that is not well formed (magic, length, counts that do
- * not add up) ends the connection; a command the firmware refuses is answered with its SEV error.
+ * not add up) ends the connection; a command the firmware refuses is answered with its SEV error
+ * and, submissions aside, no payload. An op swpsp does not know is refused with UNSUPPORTED.
  *
  * Guests belong to the connection that made them: when it closes they are decommissioned.
  *
@@ -75,6 +76,7 @@ enum swpsp_status {
     SWPSP_INVALID_GUEST = 0x10,
     SWPSP_UNSUPPORTED = 0x15,
     SWPSP_INVALID_PARAM = 0x16,
+    SWPSP_RESOURCE_LIMIT = 0x17, /* too many guests */
 };
 
 struct swpsp_msg {
@@ -126,13 +128,16 @@ struct swpsp_receive {
 };
 
 /*
- * A submission: n_commands structures, then the data of all commands one after the other
- * (plaintext for SEND, ciphertext for RECEIVE; trans_len bytes each, which equals guest_len).
+ * A submission: n_commands structures, then the data of all commands one after the other: for
+ * SEND guest_len bytes of plaintext each, for RECEIVE trans_len bytes of ciphertext each. (The two
+ * lengths are equal in whatever the firmware accepts: SEND takes trans_len >= guest_len, as the
+ * size of a buffer, and answers with trans_len = guest_len; RECEIVE needs them equal.)
  *
  * The answer: struct swpsp_submitted, n_commands structures with hdr filled in (SEND) and status
  * set, then, for SEND the ciphertext, for RECEIVE the plaintext, of the first `done` commands. The
  * first command that fails ends the submission: its status is also the message's, `done` counts
- * those before it.
+ * those before it. A submission refused as a whole (unknown guest, wrong state) is answered the
+ * same way, with done = 0 and the error in the first command. n_commands = 0: INVALID_PARAM.
  */
 struct swpsp_submit {
     uint32_t handle;
