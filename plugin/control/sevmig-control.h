@@ -8,7 +8,8 @@
  *   detected -> bulk -> converging <-> stalled
  *                 |         |            |
  *                 +---------+------------+--> switchover -> done
- *   any phase but the final ones -> failed | cancelled | released
+ *                           ^----------------------'  (let go, but QEMU found too much left)
+ *   any phase but the final ones -> done | failed | cancelled | released
  */
 #ifndef SEVMIG_CONTROL_H
 #define SEVMIG_CONTROL_H
@@ -18,7 +19,8 @@
 #include <stdint.h>
 
 #define SEVMIG_MAX_VCPUS 512
-#define SEVMIG_RUN_BUCKETS 16 /* bucket i: dirty runs of 2^i .. 2^(i+1)-1 pages; the last is open */
+#define SEVMIG_RUN_BUCKETS 16 /* bucket i: dirty runs of 2^i .. 2^(i+1)-1 pages; the last is open  \
+                               */
 #define SEVMIG_MAX_ACTIONS 16
 #define SEVMIG_REASON_SIZE 160
 
@@ -72,13 +74,20 @@ typedef struct {
     uint32_t throttle_ceiling_percent; /* 0..99; 0: never throttle */
     uint64_t stun_us;                  /* longest single stop of a vCPU */
     bool throttle_per_vcpu;
-    uint32_t batch_pages;     /* 0: the controller chooses; else fixed */
-    uint64_t batch_hold_us;   /* longest one submission may occupy the firmware */
-    int32_t gap_pages;        /* -1: the controller chooses; else fixed */
+    uint32_t batch_pages;   /* 0: the controller chooses; else fixed */
+    uint64_t batch_hold_us; /* longest one submission may occupy the firmware */
+    int32_t gap_pages;      /* -1: the controller chooses; else fixed */
     SevmigOnStall on_stall;
     SevmigOnDeadline on_deadline;
     bool observe_only; /* decide and record, act on nothing */
+    /* What every switchover costs besides memory (stop, device state, the clients' part), as learnt
+     * from this host's past migrations; 0: the built-in prior. Not a policy knob. */
+    uint64_t fixed_downtime_us;
 } SevmigControlParams;
+
+/* No goal given, throttle steered up to 95 % and 100 ms stuns, batch chosen within a 5 ms hold,
+ * on-stall relax without room, on-deadline continue. What the policy `default` starts from. */
+void sevmig_control_params_default(SevmigControlParams *params);
 
 typedef struct {
     uint32_t cpu_index;
@@ -205,7 +214,7 @@ typedef struct {
     uint64_t predicted_downtime_us; /* if switchover began now; 0: unknown */
     uint64_t downtime_goal_us;      /* in force, after any relaxation */
     uint64_t eta_us;                /* from now to the end; 0: unknown */
-    uint64_t guest_lost_us;         /* mean over vCPUs of throttled time, plus downtime once known */
+    uint64_t guest_lost_us; /* mean over vCPUs of throttled time, plus downtime once known */
 } SevmigView;
 
 /* Opaque in use; sized here so that the caller can embed it and nothing is allocated. */
@@ -218,17 +227,26 @@ size_t sevmig_control_size(void);
 SevmigControl *sevmig_control_init(void *memory);
 
 /*
- * Takes one event, fills `actions` (never NULL; overwritten). Returns the phase afterwards. Impossible
- * events (time that goes back, counters that fall, a sample after the end) are tolerated: they
- * change no estimate, and a NOTE says so.
+ * Takes one event, fills `actions` (never NULL; overwritten). Returns the phase afterwards.
+ * Impossible events (time that goes back, counters that fall, a sample after the end) are
+ * tolerated: they change no estimate, and a NOTE says so.
  */
-SevmigPhase sevmig_control_step(SevmigControl *self, const SevmigEvent *event, SevmigActions *actions);
+SevmigPhase sevmig_control_step(SevmigControl *self, const SevmigEvent *event,
+                                SevmigActions *actions);
 
 void sevmig_control_view(const SevmigControl *self, SevmigView *view);
 
-const char *sevmig_phase_name(SevmigPhase phase);             /* "bulk" */
-const char *sevmig_event_name(SevmigEventType type);          /* "sample-missed" */
-const char *sevmig_action_name(SevmigActionType type);        /* "vcpu-throttle" */
-const char *sevmig_switchover_name(SevmigSwitchover value);   /* "hold" */
+/*
+ * Names as they stand in traces, policies and on the bus; never NULL ("?" for a value out of
+ * range).
+ */
+const char *sevmig_phase_name(SevmigPhase phase);                /* "bulk" */
+const char *sevmig_event_name(SevmigEventType type);             /* "sample-missed" */
+const char *sevmig_action_name(SevmigActionType type);           /* "vcpu-throttle" */
+const char *sevmig_switchover_name(SevmigSwitchover value);      /* "hold" */
+const char *sevmig_goal_name(SevmigGoal goal);                   /* "downtime" */
+const char *sevmig_on_stall_name(SevmigOnStall value);           /* "relax" */
+const char *sevmig_on_deadline_name(SevmigOnDeadline value);     /* "pause" */
+const char *sevmig_throttle_mode_name(SevmigThrottleMode value); /* "steered", "qemu" */
 
 #endif
