@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""House rules that a program can check, on the sources as git knows them."""
+
+import os
+import re
+import subprocess
+import unittest
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+CODE = (".c", ".h", ".py", ".sh", ".build", ".rng", ".xml", ".conf", ".in")
+# Documents of the tests are data: some are broken on purpose.
+DATA = ("tests/policy/", "tests/hook/", "tests/golden/", "tests/cli/golden", "tests/lab/golden")
+
+
+def tracked():
+    """Every file of the project, without what is not ours to change."""
+    out = subprocess.run(["git", "-c", "safe.directory=*", "ls-files", "-co", "--exclude-standard", "-z"], cwd=TOP,
+                         check=True, capture_output=True, text=True).stdout
+    return [name for name in out.split("\0") if name and os.path.isfile(os.path.join(TOP, name))]
+
+
+def text_of(name):
+    with open(os.path.join(TOP, name), encoding="utf-8", errors="replace") as file:
+        return file.read()
+
+
+class Source(unittest.TestCase):
+    def test_every_source_names_its_licence(self):
+        missing = []
+        for name in tracked():
+            if name.startswith(DATA) and not name.endswith((".c", ".h", ".py")):
+                continue
+            code = name.endswith(CODE) or text_of(name)[:2] == "#!"
+            if code and "SPDX-License-Identifier" not in text_of(name)[:600]:
+                missing.append(name)
+        self.assertEqual(missing, [])
+
+    def test_dependencies_point_down(self):
+        """control <- policy <- daemon -> qmp; swpsp and qemu depend on nothing of plugin/ or qmp/."""
+        allowed = {
+            "plugin/control/": ("sevmig-control",),
+            "qmp/": ("qmpc",),
+            "qemu/swpsp/": ("swpsp",),
+        }
+        wrong = []
+        for name in tracked():
+            for place, prefixes in allowed.items():
+                if not (name.startswith(place) and name.endswith((".c", ".h"))):
+                    continue
+                for header in re.findall(r'#include "([^"]+)"', text_of(name)):
+                    local = os.path.exists(os.path.join(TOP, os.path.dirname(name), header))
+                    if not local and header != "sevmig-config.h" and not header.startswith(prefixes):
+                        wrong.append(f"{name} includes {header}")
+        self.assertEqual(wrong, [])
+
+    def test_shell_scripts_are_clean(self):
+        scripts = [n for n in tracked() if re.match(r"#!.*\b(ba)?sh\b", text_of(n)[:40]) or n.endswith(".sh")]
+        self.assertIn("lab", scripts)
+        result = subprocess.run(["shellcheck", "-x", *scripts], cwd=TOP, capture_output=True, text=True, check=False)
+        self.assertEqual(result.returncode, 0, result.stdout)
+
+    def test_manual_pages_are_clean(self):
+        pages = [n for n in tracked() if re.search(r"\.[1-8]$", n)]
+        self.assertTrue(pages)
+        for page in pages:
+            with self.subTest(page=page):
+                result = subprocess.run(["man", "--warnings", "-E", "UTF-8", "-l", "-Tutf8", "-Z", page], cwd=TOP,
+                                        capture_output=True, text=True, check=False)
+                self.assertEqual(result.stderr, "")
+                self.assertEqual(result.returncode, 0)
+
+    def test_the_wire_protocol_is_the_same_in_qemu(self):
+        """The patch series carries the very swpsp-proto.h of swpsp."""
+        mine = text_of("qemu/swpsp/swpsp-proto.h").splitlines()
+        patch_dir = os.path.join(TOP, "qemu/patches")
+        theirs = None
+        for patch in sorted(os.listdir(patch_dir)):
+            lines = text_of(os.path.join("qemu/patches", patch)).splitlines()
+            for start, line in enumerate(lines):
+                if line.startswith("+++ ") and line.endswith("/swpsp-proto.h"):
+                    theirs = []
+                    for added in lines[start + 2:]:
+                        if not added.startswith("+"):
+                            break
+                        theirs.append(added[1:])
+        self.assertEqual(theirs, mine)
+
+
+if __name__ == "__main__":
+    unittest.main()
