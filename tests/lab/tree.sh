@@ -15,7 +15,7 @@ tree_packages=(
     libxml2-dev libvirt-dev libvirt-glib-1.0-dev libpolkit-gobject-1-dev libssl-dev
     libncurses-dev
     # to build QEMU
-    dpkg-dev patch python3-venv flex bison libpixman-1-dev libfdt-dev libgnutls28-dev zlib1g-dev
+    dpkg-dev git patch python3-venv flex bison libpixman-1-dev libfdt-dev libgnutls28-dev zlib1g-dev
     # to run the hosts
     libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients dbus-daemon polkitd iproute2 procps
     util-linux kmod ovmf seabios qemu-system-x86 qemu-system-data ipxe-qemu
