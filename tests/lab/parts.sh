@@ -58,6 +58,7 @@ images_build() {
     mkdir -p "$build/images"
     tree_run sh -ec '
         make -C tests/guests/tiny OUT="$1"
+        make -C tests/lab OUT="$1"
         tests/guests/linux/build "$1"
     ' images "$build/images"
 }
