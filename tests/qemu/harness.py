@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What the tests of the patched QEMU share: QEMU processes, a strict QMP client, swpsp.
+
+SEVMIG_QEMU and SEVMIG_SWPSP name the binaries; without them the build tree's are used.
+Everything a test starts is ended, by process id, when the test ends.
+"""
+
+import json
+import os
+import pathlib
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+import unittest
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+QEMU = os.environ.get('SEVMIG_QEMU', str(ROOT / 'build/qemu/build/qemu-system-x86_64'))
+SWPSP = os.environ.get('SEVMIG_SWPSP', '')
+# Generous: a test host may be slow. No test measures anything against it.
+PATIENCE_S = 60
+
+
+class QmpError(Exception):
+    """An error reply: its class and its words."""
+
+    def __init__(self, error):
+        super().__init__(error['desc'])
+        self.error_class = error['class']
+        self.desc = error['desc']
+
+
+class Qmp:
+    """One QMP session. Anything unexpected on the line is an AssertionError."""
+
+    def __init__(self, path):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(PATIENCE_S)
+        self.sock.connect(str(path))
+        self.lines = self.sock.makefile('rb')
+        self.events = []
+        self.next_id = 0
+        assert set(self._read()) == {'QMP'}, 'no QMP greeting'
+        self.cmd('qmp_capabilities')
+
+    def _read(self):
+        line = self.lines.readline()
+        if not line:
+            raise EOFError('QMP connection closed')
+        return json.loads(line)
+
+    def cmd(self, name, **arguments):
+        """The return value of a command; underscores in argument names stand for dashes."""
+        return self.execute(name, {k.replace('_', '-'): v for k, v in arguments.items()})
+
+    def execute(self, name, arguments):
+        self.next_id += 1
+        request = {'execute': name, 'arguments': arguments, 'id': self.next_id}
+        self.sock.sendall(json.dumps(request).encode() + b'\n')
+        while True:
+            reply = self._read()
+            if 'event' in reply:
+                self.events.append(reply)
+                continue
+            assert reply.get('id') == self.next_id, f'reply to nothing: {reply}'
+            if 'error' in reply:
+                raise QmpError(reply['error'])
+            assert set(reply) == {'return', 'id'}, f'odd reply: {reply}'
+            return reply['return']
+
+    def take_event(self, name, timeout_s=PATIENCE_S):
+        """The next event of that name, earlier events of other names stay queued."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            for i, event in enumerate(self.events):
+                if event['event'] == name:
+                    return self.events.pop(i)
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise TimeoutError(f'no event {name} within {timeout_s} s')
+            self.sock.settimeout(left)
+            try:
+                reply = self._read()
+            finally:
+                self.sock.settimeout(PATIENCE_S)
+            assert 'event' in reply, f'reply to nothing: {reply}'
+            self.events.append(reply)
+
+    def seen(self, name):
+        """Whether an event of that name has arrived."""
+        self.cmd('query-status')
+        return any(event['event'] == name for event in self.events)
+
+    def close(self):
+        self.lines.close()
+        self.sock.close()
+
+
+class Process:
+    """A child process with its log, ended by its id."""
+
+    def __init__(self, name, argv, directory):
+        self.log = directory / f'{name}.log'
+        with open(self.log, 'wb') as log:
+            self.child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log,
+                                          stderr=subprocess.STDOUT)
+
+    def wait_for(self, path):
+        deadline = time.monotonic() + PATIENCE_S
+        while not path.exists():
+            if self.child.poll() is not None:
+                raise RuntimeError(f'ended with {self.child.returncode}: {self.text()}')
+            if time.monotonic() > deadline:
+                raise TimeoutError(f'{path} did not appear: {self.text()}')
+            time.sleep(0.01)
+
+    def text(self):
+        return self.log.read_text(errors='replace')
+
+    def stop(self, kill=False):
+        if self.child.poll() is None:
+            if kill:
+                self.child.kill()
+            else:
+                self.child.terminate()
+        try:
+            return self.child.wait(PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            self.child.kill()
+            return self.child.wait()
+
+
+class Qemu(Process):
+    """A QEMU under TCG with a QMP socket."""
+
+    def __init__(self, name, args, directory):
+        self.qmp_path = directory / f'{name}.qmp'
+        argv = [QEMU, '-name', name, '-nodefaults', '-display', 'none', '-no-user-config',
+                '-qmp', f'unix:{self.qmp_path},server=on,wait=off', *args]
+        super().__init__(name, argv, directory)
+        self.wait_for(self.qmp_path)
+        self.qmp = Qmp(self.qmp_path)
+
+    def stop(self, kill=False):
+        self.qmp.close()
+        return super().stop(kill)
+
+
+def sev_args(firmware, policy=0, **more):
+    """QEMU arguments that make a guest an SEV guest of the firmware behind a socket."""
+    extra = ''.join(f',{k.replace("_", "-")}={v}' for k, v in more.items())
+    return ['-object', f'sev-guest,id=sev0,sev-device={firmware},cbitpos=51,'
+            f'reduced-phys-bits=1,policy={policy:#x}{extra}',
+            '-machine', 'confidential-guest-support=sev0']
+
+
+class TestCase(unittest.TestCase):
+    """A test with a directory of its own, and ways to start things that end with it."""
+
+    def setUp(self):
+        # Socket paths are short; the build tree's may not be.
+        self.dir = pathlib.Path(tempfile.mkdtemp(prefix='sevmig-'))
+        self.addCleanup(shutil.rmtree, self.dir)
+
+    def start_qemu(self, name, args):
+        qemu = Qemu(name, args, self.dir)
+        self.addCleanup(qemu.stop, kill=True)
+        return qemu
+
+    def start_swpsp(self, name='psp', args=()):
+        """A software firmware; the path of its socket."""
+        path = self.dir / f'{name}.sock'
+        psp = Process(name, [SWPSP, '--socket', str(path), '--state-dir',
+                             str(self.dir / f'{name}.d'), *args], self.dir)
+        self.addCleanup(psp.stop)
+        psp.wait_for(path)
+        return path
+
+    def assertQmpError(self, words, call, *args, **kwargs):
+        """The call fails with GenericError and all these words."""
+        with self.assertRaises(QmpError) as caught:
+            call(*args, **kwargs)
+        self.assertEqual(caught.exception.error_class, 'GenericError')
+        for word in [words] if isinstance(words, str) else words:
+            self.assertIn(word, caught.exception.desc)
