@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""One plain `virsh migrate --live --p2p`, watched from outside, with its figures."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import libvirt
+
+from . import guests, heartbeat
+from .bus import Daemon
+from .error import LabError
+from .guests import Guest
+from .heartbeat import Follower, Log
+from .hosts import Host, other
+
+TICK_S = 0.5
+BASELINE_US = 2_000_000  # how long before the migration the usual rate of work is taken from
+ALIVE_S = 10.0           # the guest must speak again within this after virsh says it is over
+VERIFY_S = 60.0
+ENDED_S = 3.0            # how long after virsh the daemon may take to close its books
+# A heartbeat is due every 5 ms: what virsh takes after the switchover is well within this.
+AFTER_US = 500_000
+
+Live = Callable[[dict[str, Any] | None, float], None]
+
+
+@dataclass(frozen=True)
+class Result:
+    guest: str
+    source: str
+    destination: str
+    completed: bool
+    error: str
+    started_us: int  # monotonic
+    ended_us: int
+    stats: dict[str, Any]      # libvirt's, of the completed job
+    daemon: dict[str, Any]     # sevmigd's migration object, {} if it saw none
+    downtime_us: int | None    # the largest silence: from outside
+    handover_us: int | None    # the silence in which the guest changed hosts
+    work_lost_ms: float | None
+    verified: bool | None      # None: not asked for, or not within the time
+
+    @property
+    def total_ms(self) -> float:
+        return (self.ended_us - self.started_us) / 1e3
+
+
+def now_us() -> int:
+    return time.monotonic_ns() // 1000
+
+
+def command(guest: Guest, source: Host, auto_converge: bool, extra: Sequence[str]) -> list[str]:
+    destination = other(source)
+    argv = ["virsh", "-q", "-c", "qemu:///system", "migrate", "--live", "--p2p"]
+    if auto_converge:
+        argv.append("--auto-converge")
+    return [*argv, *extra, guest.name, destination.peer_uri,
+            "--migrateuri", f"tcp://{destination.address}"]
+
+
+def _watch(process: subprocess.Popen[str], daemon: Daemon, guest: Guest, since_us: int,
+           live: Live, limit_s: float) -> None:
+    """Calls live() twice a second until virsh ends."""
+    started = time.monotonic()
+    while process.poll() is None:
+        elapsed_s = time.monotonic() - started
+        if elapsed_s > limit_s:
+            process.terminate()  # virsh cancels the migration
+            process.wait(timeout=30)
+            raise LabError(f"migration of {guest.name}", f"not over after {limit_s:g} s")
+        try:
+            live(daemon.newest(guest.name, since_us), elapsed_s)
+        except LabError:
+            live(None, elapsed_s)
+        try:
+            process.wait(timeout=TICK_S)
+        except subprocess.TimeoutExpired:
+            pass
+
+
+def _job_stats(host: Host, name: str) -> dict[str, Any]:
+    """Of the newest completed job; the destination knows it, through the migration's cookie."""
+    try:
+        domain = host.connect().lookupByName(name)
+        return dict(domain.jobStats(libvirt.VIR_DOMAIN_JOB_STATS_COMPLETED))
+    except libvirt.libvirtError:
+        return {}
+
+
+def _daemon_summary(daemon: Daemon, name: str, since_us: int) -> dict[str, Any]:
+    deadline = time.monotonic() + ENDED_S
+    while True:
+        try:
+            found = daemon.newest(name, since_us)
+        except LabError:
+            found = None
+        if (found and found.get("State") == "ended") or time.monotonic() > deadline:
+            return found or {}
+        time.sleep(0.1)
+
+
+def _wait_alive(follower: Follower, after_us: int) -> bool:
+    deadline = time.monotonic() + ALIVE_S
+    while time.monotonic() < deadline:
+        last = follower.poll().last
+        if last and last.at_us > after_us + AFTER_US:
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def wait_verified(follower: Follower, since_us: int, progress: Callable[[str], None],
+                  limit_s: float = VERIFY_S) -> bool | None:
+    """Waits until each page was verified after since_us; None if that takes too long."""
+    started = time.monotonic()
+    while time.monotonic() - started < limit_s:
+        log = follower.poll()
+        verdict = heartbeat.verified_since(log, since_us)
+        if verdict is not None:
+            return verdict
+        progress(f"the guest verifies its memory ({time.monotonic() - started:.0f} s)")
+        time.sleep(0.1)
+    return None
+
+
+def _measure(log: Log, started_us: int, ended_us: int) -> dict[str, Any]:
+    beats = log.beats
+    end_us = ended_us + AFTER_US
+    gap = heartbeat.largest_gap(beats, started_us, end_us)
+    handover = heartbeat.handover_gap(beats, started_us, end_us)
+    usual = heartbeat.work_rate(beats, started_us - BASELINE_US, started_us)
+    return {"downtime_us": gap.length_us if gap else None,
+            "handover_us": handover.length_us if handover else None,
+            "work_lost_ms": heartbeat.work_lost_ms(beats, started_us, end_us, usual)}
+
+
+def migrate(guest: Guest, *, auto_converge: bool = False, extra: Sequence[str] = (),
+            live: Live = lambda _migration, _elapsed_s: None,
+            progress: Callable[[str], None] = lambda _: None, verify: bool = False,
+            limit_s: float = 600) -> Result:
+    """Migrates a guest from the host it is on to the other one.
+
+    A migration that fails is a result, not an exception: `error` holds virsh's words.
+    """
+    source, _domain = guests.require(guest.name)
+    destination, daemon, follower = other(source), Daemon(source), guest.follow()
+    since_us, started_us = time.time_ns() // 1000, now_us()
+    process = source.popen(command(guest, source, auto_converge, extra))
+    try:
+        _watch(process, daemon, guest, since_us, live, limit_s)
+    finally:
+        if process.poll() is None:
+            process.terminate()
+        _out, errors = process.communicate()
+    ended_us = now_us()
+    alive = _wait_alive(follower, ended_us)
+    completed = process.returncode == 0 and alive
+    error = errors.strip()
+    if process.returncode == 0 and not alive:
+        error = f"the guest is silent on host {destination}"
+    verified = wait_verified(follower, ended_us, progress) if completed and verify else None
+    return Result(guest.name, source.name, destination.name, completed, error, started_us,
+                  ended_us, _job_stats(destination, guest.name) if completed else {},
+                  _daemon_summary(daemon, guest.name, since_us), verified=verified,
+                  **_measure(follower.poll(), started_us, ended_us))
