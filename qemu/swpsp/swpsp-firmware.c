@@ -1,0 +1,523 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "swpsp-firmware.h"
+
+#include "swpsp-submission.h"
+#include "swpsp-version.h"
+
+#include <string.h>
+
+#define PAGE_BYTES 4096
+
+typedef struct {
+    SwpspGuest *guest;
+    uint64_t owner;
+    uint32_t handle;
+} Entry;
+
+typedef struct {
+    bool armed;
+    uint64_t after;
+    enum swpsp_status status;
+} Fault;
+
+/* One request being executed. */
+typedef struct {
+    SwpspFirmware *firmware;
+    uint64_t owner;
+    uint16_t op;
+    const uint8_t *in;
+    size_t len;
+    SwpspAnswer *answer;
+} Call;
+
+typedef struct {
+    enum swpsp_op op;
+    SwpspCostKind cost;
+    size_t min_len;
+    bool exact; /* the payload has min_len bytes and no more */
+    enum swpsp_status (*run)(Call *call);
+} Command;
+
+#define N_COMMANDS 13
+
+struct SwpspFirmware {
+    SwpspIdentity *identity;
+    SwpspLimits limits;
+    SwpspCost cost;
+    GHashTable *guests; /* handle -> Entry */
+    uint32_t last_handle;
+    Fault faults[N_COMMANDS]; /* parallel to the table of commands */
+};
+
+static void
+entry_free(Entry *entry)
+{
+    swpsp_guest_free(entry->guest);
+    g_free(entry);
+}
+
+SwpspFirmware *
+swpsp_firmware_new(SwpspIdentity *identity, const SwpspLimits *limits, const SwpspCost *cost)
+{
+    SwpspFirmware *firmware = g_new0(SwpspFirmware, 1);
+
+    firmware->identity = identity;
+    firmware->limits = *limits;
+    firmware->cost = *cost;
+    firmware->guests = g_hash_table_new_full(NULL, NULL, NULL, (GDestroyNotify)entry_free);
+    return firmware;
+}
+
+void
+swpsp_firmware_free(SwpspFirmware *firmware)
+{
+    if (!firmware)
+        return;
+    g_hash_table_unref(firmware->guests);
+    swpsp_identity_free(firmware->identity);
+    g_free(firmware);
+}
+
+void
+swpsp_answer_clear(SwpspAnswer *answer)
+{
+    g_free(answer->payload);
+    *answer = (SwpspAnswer){0};
+}
+
+SwpspCost *
+swpsp_firmware_cost(SwpspFirmware *firmware)
+{
+    return &firmware->cost;
+}
+
+unsigned
+swpsp_firmware_guests(const SwpspFirmware *firmware)
+{
+    return g_hash_table_size(firmware->guests);
+}
+
+static gboolean
+entry_is_of(gpointer key, gpointer value, gpointer data)
+{
+    const Entry *entry = value;
+    return entry->owner == *(const uint64_t *)data;
+}
+
+void
+swpsp_firmware_disown(SwpspFirmware *firmware, uint64_t owner)
+{
+    g_hash_table_foreach_remove(firmware->guests, entry_is_of, &owner);
+}
+
+bool
+swpsp_firmware_guest_of(SwpspFirmware *firmware, uint64_t owner, uint32_t *handle,
+                        enum swpsp_guest_state *state)
+{
+    const Entry *newest = NULL;
+    GHashTableIter iter;
+    gpointer value;
+
+    g_hash_table_iter_init(&iter, firmware->guests);
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+        const Entry *entry = value;
+        if (entry->owner == owner && (!newest || entry->handle > newest->handle))
+            newest = entry;
+    }
+    if (!newest)
+        return false;
+    *handle = newest->handle;
+    *state = swpsp_guest_state(newest->guest);
+    return true;
+}
+
+/* Handles, 0 excepted, are not used again until the counter wraps. */
+static uint32_t
+guest_add(SwpspFirmware *firmware, uint64_t owner, SwpspGuest *guest)
+{
+    Entry *entry = g_new0(Entry, 1);
+
+    do
+        firmware->last_handle++;
+    while (firmware->last_handle == 0 ||
+           g_hash_table_contains(firmware->guests, GUINT_TO_POINTER(firmware->last_handle)));
+    *entry = (Entry){guest, owner, firmware->last_handle};
+    g_hash_table_insert(firmware->guests, GUINT_TO_POINTER(entry->handle), entry);
+    return entry->handle;
+}
+
+static bool
+guests_full(SwpspFirmware *firmware, uint64_t owner)
+{
+    unsigned own = 0;
+    GHashTableIter iter;
+    gpointer value;
+
+    g_hash_table_iter_init(&iter, firmware->guests);
+    while (g_hash_table_iter_next(&iter, NULL, &value))
+        own += ((const Entry *)value)->owner == owner;
+    return own >= SWPSP_MAX_GUESTS_PER_OWNER || swpsp_firmware_guests(firmware) >= SWPSP_MAX_GUESTS;
+}
+
+/* The guest that the request's first field names; NULL if the owner has none of that handle. */
+static SwpspGuest *
+guest_find(Call *call)
+{
+    uint32_t handle;
+
+    memcpy(&handle, call->in, sizeof(handle));
+    call->answer->handle = GUINT32_FROM_LE(handle);
+    const Entry *entry =
+        g_hash_table_lookup(call->firmware->guests, GUINT_TO_POINTER(call->answer->handle));
+    return entry && entry->owner == call->owner ? entry->guest : NULL;
+}
+
+static void
+answer_set(SwpspAnswer *answer, const void *data, size_t len)
+{
+    answer->payload = g_memdup2(data, len);
+    answer->len = len;
+}
+
+static enum swpsp_status
+answer_handle(Call *call, SwpspGuest *guest)
+{
+    call->answer->handle = guest_add(call->firmware, call->owner, guest);
+    const struct swpsp_guest out = {.handle = GUINT32_TO_LE(call->answer->handle)};
+    answer_set(call->answer, &out, sizeof(out));
+    return SWPSP_OK;
+}
+
+static enum swpsp_status
+run_hello(Call *call)
+{
+    const SwpspFirmware *firmware = call->firmware;
+    const struct swpsp_hello hello = {
+        .api_major = SWPSP_API_MAJOR,
+        .api_minor = SWPSP_API_MINOR,
+        .build = SWPSP_API_BUILD,
+        .max_command_bytes = GUINT32_TO_LE(firmware->limits.max_command_bytes),
+        .max_submit_commands = GUINT32_TO_LE(firmware->limits.max_submit_commands),
+        .backing_page_bytes = GUINT32_TO_LE(firmware->limits.backing_page_bytes),
+        .time_scale = GUINT32_TO_LE(firmware->cost.time_scale),
+    };
+    answer_set(call->answer, &hello, sizeof(hello));
+    return SWPSP_OK;
+}
+
+static enum swpsp_status
+run_pdh_cert_export(Call *call)
+{
+    answer_set(call->answer, swpsp_identity_chain(call->firmware->identity),
+               sizeof(SwpspCertChain));
+    return SWPSP_OK;
+}
+
+static enum swpsp_status
+run_launch_start(Call *call)
+{
+    struct swpsp_launch in;
+    g_autoptr(SwpspGuest) guest = swpsp_guest_new();
+
+    memcpy(&in, call->in, sizeof(in));
+    if (guests_full(call->firmware, call->owner))
+        return SWPSP_RESOURCE_LIMIT;
+    enum swpsp_status status = swpsp_guest_launch_start(guest, GUINT32_FROM_LE(in.policy));
+    if (status != SWPSP_OK)
+        return status;
+    return answer_handle(call, g_steal_pointer(&guest));
+}
+
+static enum swpsp_status
+run_decommission(Call *call)
+{
+    if (!guest_find(call))
+        return SWPSP_INVALID_GUEST;
+    g_hash_table_remove(call->firmware->guests, GUINT_TO_POINTER(call->answer->handle));
+    return SWPSP_OK;
+}
+
+static enum swpsp_status
+run_guest_status(Call *call)
+{
+    const SwpspGuest *guest = guest_find(call);
+    if (!guest)
+        return SWPSP_INVALID_GUEST;
+
+    const struct swpsp_guest_status out = {
+        .handle = GUINT32_TO_LE(call->answer->handle),
+        .policy = GUINT32_TO_LE(swpsp_guest_policy(guest)),
+        .state = GUINT32_TO_LE((uint32_t)swpsp_guest_state(guest)),
+    };
+    answer_set(call->answer, &out, sizeof(out));
+    return SWPSP_OK;
+}
+
+/* Commands that take a handle and only move the guest's state. */
+static enum swpsp_status
+run_step(Call *call)
+{
+    SwpspGuest *guest = guest_find(call);
+    if (!guest)
+        return SWPSP_INVALID_GUEST;
+
+    switch (call->op) {
+    case SWPSP_OP_LAUNCH_FINISH:
+        return swpsp_guest_launch_finish(guest);
+    case SWPSP_OP_SEND_FINISH:
+        return swpsp_guest_send_finish(guest);
+    case SWPSP_OP_SEND_CANCEL:
+        return swpsp_guest_send_cancel(guest);
+    case SWPSP_OP_RECEIVE_FINISH:
+        return swpsp_guest_receive_finish(guest);
+    default:
+        return SWPSP_UNSUPPORTED;
+    }
+}
+
+static enum swpsp_status
+run_send_start(Call *call)
+{
+    SwpspGuest *guest = guest_find(call);
+    SwpspCertChain peer;
+    SwpspSession session;
+
+    if (!guest)
+        return SWPSP_INVALID_GUEST;
+    memcpy(&peer, call->in + sizeof(struct swpsp_guest), sizeof(peer));
+    enum swpsp_status status =
+        swpsp_guest_send_start(guest, call->firmware->identity, &peer, &session);
+    if (status != SWPSP_OK)
+        return status;
+
+    struct swpsp_send_started out = {.policy = GUINT32_TO_LE(swpsp_guest_policy(guest))};
+    memcpy(out.session, &session, sizeof(out.session));
+    answer_set(call->answer, &out, sizeof(out));
+    return SWPSP_OK;
+}
+
+static enum swpsp_status
+run_receive_start(Call *call)
+{
+    struct swpsp_receive in;
+    memcpy(&in, call->in, sizeof(in));
+    const uint32_t pdh_len = GUINT32_FROM_LE(in.pdh_len);
+    const uint32_t session_len = GUINT32_FROM_LE(in.session_len);
+
+    if (call->len != sizeof(in) + (uint64_t)pdh_len + session_len) {
+        call->answer->malformed = true;
+        return SWPSP_INVALID_LENGTH;
+    }
+    if (pdh_len != SWPSP_CERT_SIZE || session_len != SWPSP_SESSION_SIZE)
+        return SWPSP_INVALID_LENGTH;
+    if (guests_full(call->firmware, call->owner))
+        return SWPSP_RESOURCE_LIMIT;
+
+    SwpspCert pdh;
+    SwpspSession session;
+    g_autoptr(SwpspGuest) guest = swpsp_guest_new();
+    memcpy(&pdh, call->in + sizeof(in), sizeof(pdh));
+    memcpy(&session, call->in + sizeof(in) + sizeof(pdh), sizeof(session));
+    enum swpsp_status status = swpsp_guest_receive_start(
+        guest, call->firmware->identity, GUINT32_FROM_LE(in.policy), &pdh, &session);
+    if (status != SWPSP_OK)
+        return status;
+    return answer_handle(call, g_steal_pointer(&guest));
+}
+
+static enum swpsp_status take_fault(SwpspFirmware *firmware, uint16_t op);
+
+static enum swpsp_status
+run_one(Call *call, SwpspGuest *guest, struct swpsp_command *command, const uint8_t *in,
+        uint8_t *out)
+{
+    const SwpspLimits *limits = &call->firmware->limits;
+    enum swpsp_status fault = take_fault(call->firmware, call->op);
+
+    if (fault != SWPSP_OK)
+        return fault;
+    return call->op == SWPSP_OP_SEND_UPDATE_DATA
+               ? swpsp_guest_send_update(guest, limits, command, in, out)
+               : swpsp_guest_receive_update(guest, limits, command, in, out);
+}
+
+/* What is wrong with the submission as a whole. */
+static enum swpsp_status
+submission_acceptable(Call *call, const SwpspGuest *guest, const SwpspSubmission *submission)
+{
+    if (!guest)
+        return SWPSP_INVALID_GUEST;
+    if (submission->n_commands == 0)
+        return SWPSP_INVALID_PARAM;
+    if (submission->n_commands > call->firmware->limits.max_submit_commands)
+        return SWPSP_INVALID_LENGTH;
+    return swpsp_guest_allows(guest, call->op);
+}
+
+/*
+ * Runs commands until one fails and encodes all of them. Returns the bytes of data done; the answer
+ * says how many commands.
+ */
+static size_t
+run_commands(Call *call, SwpspGuest *guest, const SwpspSubmission *submission,
+             enum swpsp_status *status)
+{
+    SwpspAnswer *answer = call->answer;
+    const uint8_t *in = submission->data;
+    uint8_t *const data = answer->payload + swpsp_submission_answer_front(submission->n_commands);
+    size_t done = 0;
+
+    for (uint32_t i = 0; i < submission->n_commands; i++) {
+        struct swpsp_command command;
+        swpsp_submission_command(submission, i, &command);
+        command.status = SWPSP_OK;
+        if (*status == SWPSP_OK) {
+            /* Input and output advance together: both lengths are equal in a command that is OK. */
+            *status = run_one(call, guest, &command, in + done, data + done);
+            command.status = *status;
+            if (*status == SWPSP_OK) {
+                done += command.guest_len;
+                answer->commands++;
+                answer->pages += (command.guest_len + PAGE_BYTES - 1) / PAGE_BYTES;
+            }
+        } else if (i == 0) {
+            command.status = *status;
+        }
+        swpsp_submission_answer_command(answer->payload, i, &command);
+    }
+    return done;
+}
+
+static enum swpsp_status
+run_submission(Call *call)
+{
+    const bool receive = call->op == SWPSP_OP_RECEIVE_UPDATE_DATA;
+    SwpspAnswer *answer = call->answer;
+    SwpspSubmission submission;
+
+    if (!swpsp_submission_parse(call->in, call->len, receive, &submission)) {
+        answer->malformed = true;
+        return SWPSP_INVALID_LENGTH;
+    }
+    const size_t front = swpsp_submission_answer_front(submission.n_commands);
+    answer->payload = g_try_malloc(front + submission.data_len);
+    if (!answer->payload)
+        return SWPSP_RESOURCE_LIMIT;
+
+    SwpspGuest *guest = guest_find(call);
+    enum swpsp_status status = submission_acceptable(call, guest, &submission);
+    const bool refused = status != SWPSP_OK;
+    const size_t done = run_commands(call, guest, &submission, &status);
+
+    answer->len = front + done;
+    swpsp_submission_answer_head(answer->payload, submission.n_commands, (uint32_t)answer->commands,
+                                 0, 0);
+    /* The command that failed costs its fixed part; a submission refused as a whole that of none.
+     */
+    const uint64_t tried = answer->commands + (!refused && status != SWPSP_OK);
+    answer->service_us = swpsp_cost_service_us(
+        &call->firmware->cost, receive ? SWPSP_COST_RECEIVE : SWPSP_COST_SEND, tried, done);
+    return status;
+}
+
+static const Command commands[] = {
+    {SWPSP_OP_HELLO, SWPSP_COST_NONE, 0, true, run_hello},
+    {SWPSP_OP_PDH_CERT_EXPORT, SWPSP_COST_NONE, 0, true, run_pdh_cert_export},
+    {SWPSP_OP_LAUNCH_START, SWPSP_COST_START, sizeof(struct swpsp_launch), true, run_launch_start},
+    {SWPSP_OP_LAUNCH_FINISH, SWPSP_COST_FINISH, sizeof(struct swpsp_guest), true, run_step},
+    {SWPSP_OP_DECOMMISSION, SWPSP_COST_NONE, sizeof(struct swpsp_guest), true, run_decommission},
+    {SWPSP_OP_GUEST_STATUS, SWPSP_COST_NONE, sizeof(struct swpsp_guest), true, run_guest_status},
+    {SWPSP_OP_SEND_START, SWPSP_COST_START, sizeof(struct swpsp_guest) + sizeof(SwpspCertChain),
+     true, run_send_start},
+    {SWPSP_OP_SEND_UPDATE_DATA, SWPSP_COST_SEND, sizeof(struct swpsp_submit), false,
+     run_submission},
+    {SWPSP_OP_SEND_FINISH, SWPSP_COST_FINISH, sizeof(struct swpsp_guest), true, run_step},
+    {SWPSP_OP_SEND_CANCEL, SWPSP_COST_FINISH, sizeof(struct swpsp_guest), true, run_step},
+    {SWPSP_OP_RECEIVE_START, SWPSP_COST_START, sizeof(struct swpsp_receive), false,
+     run_receive_start},
+    {SWPSP_OP_RECEIVE_UPDATE_DATA, SWPSP_COST_RECEIVE, sizeof(struct swpsp_submit), false,
+     run_submission},
+    {SWPSP_OP_RECEIVE_FINISH, SWPSP_COST_FINISH, sizeof(struct swpsp_guest), true, run_step},
+};
+
+_Static_assert(G_N_ELEMENTS(commands) == N_COMMANDS, "a place for each command's fault");
+
+static const Command *
+command_of(uint16_t op)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(commands); i++) {
+        if (commands[i].op == op)
+            return &commands[i];
+    }
+    return NULL;
+}
+
+/* The error to inject into this command, if its time has come. */
+static enum swpsp_status
+take_fault(SwpspFirmware *firmware, uint16_t op)
+{
+    Fault *fault = &firmware->faults[command_of(op) - commands];
+
+    if (!fault->armed)
+        return SWPSP_OK;
+    if (fault->after > 0) {
+        fault->after--;
+        return SWPSP_OK;
+    }
+    fault->armed = false;
+    return fault->status;
+}
+
+bool
+swpsp_firmware_set_fault(SwpspFirmware *firmware, uint16_t op, uint64_t after,
+                         enum swpsp_status status)
+{
+    const Command *command = command_of(op);
+    if (!command)
+        return false;
+    firmware->faults[command - commands] = (Fault){status != SWPSP_OK, after, status};
+    return true;
+}
+
+void
+swpsp_firmware_clear_faults(SwpspFirmware *firmware)
+{
+    memset(firmware->faults, 0, sizeof(firmware->faults));
+}
+
+static void
+execute(Call *call, const Command *command)
+{
+    SwpspAnswer *answer = call->answer;
+
+    if (call->len < command->min_len || (command->exact && call->len != command->min_len)) {
+        answer->malformed = true;
+        return;
+    }
+    if (command->run != run_submission) { /* which counts its own */
+        answer->service_us = swpsp_cost_service_us(&call->firmware->cost, command->cost, 0, 0);
+        answer->status = take_fault(call->firmware, call->op);
+    }
+    if (answer->status == SWPSP_OK)
+        answer->status = command->run(call);
+}
+
+void
+swpsp_firmware_execute(SwpspFirmware *firmware, uint64_t owner, uint16_t op, const uint8_t *payload,
+                       size_t len, SwpspAnswer *answer)
+{
+    const Command *command = command_of(op);
+    Call call = {firmware, owner, op, payload, len, answer};
+
+    if (command)
+        execute(&call, command);
+    else
+        answer->status = SWPSP_UNSUPPORTED;
+}
+
+void
+swpsp_firmware_stamp(uint16_t op, SwpspAnswer *answer, uint64_t service_us, uint64_t wait_us)
+{
+    if (answer->payload && (op == SWPSP_OP_SEND_UPDATE_DATA || op == SWPSP_OP_RECEIVE_UPDATE_DATA))
+        swpsp_submission_answer_stamp(answer->payload, service_us, wait_us);
+}

@@ -1,0 +1,432 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#define G_LOG_DOMAIN "swpsp"
+
+#include "swpsp-server.h"
+
+#include "swpsp-connection.h"
+#include "swpsp-control.h"
+#include "swpsp-names.h"
+
+#include <errno.h>
+#include <glib-unix.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/timerfd.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+/* What one client may have waiting here before no more is read from it. */
+#define CLIENT_REQUESTS_MAX 64
+#define CLIENT_BYTES_MAX (8u * 1024 * 1024)
+
+/* How late the timer may be expected to be, at most; see timer_arm(). */
+#define LATENESS_MAX_US 100
+
+typedef struct {
+    SwpspServer *server;
+    SwpspConnection *connection;
+    SwpspClientStats *stats;
+    uint64_t id;
+    pid_t pid;
+    unsigned requests; /* queued or being served */
+    size_t bytes;      /* of their payloads */
+} Client;
+
+typedef struct {
+    Client *client; /* NULL: gone meanwhile */
+    struct swpsp_msg head;
+    uint8_t *payload;
+    int64_t arrival_us;
+} Job;
+
+struct SwpspServer {
+    SwpspFirmware *firmware;
+    SwpspStats *stats;
+    char *path;
+    unsigned max_clients;
+    int listen_fd, timer_fd;
+    guint listen_source, timer_source;
+    GPtrArray *clients;
+    uint64_t last_id;
+    int64_t started_us;
+
+    GQueue queue; /* Job */
+    Job *current; /* being served, answer ready */
+    SwpspAnswer answer;
+    int64_t due_us;     /* when the current request is due to end, or the last one was */
+    double lateness_us; /* of the timer, a running mean */
+};
+
+G_DEFINE_QUARK(swpsp - server - error - quark, swpsp_server_error)
+
+static void start_next(SwpspServer *server);
+
+static void
+job_free(Job *job)
+{
+    if (job->client) {
+        job->client->requests--;
+        job->client->bytes -= job->head.length;
+    }
+    g_free(job->payload);
+    g_free(job);
+}
+
+static void
+client_update_hold(Client *client)
+{
+    swpsp_connection_hold(client->connection, client->requests >= CLIENT_REQUESTS_MAX ||
+                                                  client->bytes >= CLIENT_BYTES_MAX);
+}
+
+static void
+reply(Client *client, const struct swpsp_msg *request, enum swpsp_status status, uint8_t *payload,
+      size_t len)
+{
+    const struct swpsp_msg head = {
+        .magic = SWPSP_MAGIC,
+        .version = SWPSP_VERSION,
+        .op = request->op,
+        .length = (uint32_t)len,
+        .status = status,
+        .tag = request->tag,
+    };
+    swpsp_connection_send(client->connection, &head, payload);
+}
+
+static void
+log_refused(const Client *client, uint16_t op, const SwpspAnswer *answer)
+{
+    g_message("%s: %s, guest %u, client %d, command %" G_GUINT64_FORMAT, swpsp_op_name(op),
+              swpsp_status_name(answer->status), answer->handle, (int)client->pid,
+              answer->commands);
+}
+
+/* Requests to the server itself; false if this is not one. */
+static bool
+serve_own(Client *client, const struct swpsp_msg *head, const uint8_t *payload)
+{
+    SwpspServer *server = client->server;
+    char *text;
+
+    if (head->op == SWPSP_OP_STATS)
+        text = swpsp_control_stats(server->firmware, server->stats,
+                                   g_get_monotonic_time() - server->started_us);
+    else if (head->op == SWPSP_OP_CONTROL)
+        text =
+            swpsp_control_run(server->firmware, server->stats, (const char *)payload, head->length);
+    else
+        return false;
+    reply(client, head, SWPSP_OK, (uint8_t *)text, strlen(text));
+    return true;
+}
+
+/* Runs the job that is now current, and says when it is due to end. */
+static void
+execute_current(SwpspServer *server)
+{
+    Job *job = server->current;
+    Client *client = job->client;
+    const int64_t start_us = MAX(job->arrival_us, server->due_us);
+
+    swpsp_firmware_execute(server->firmware, client->id, job->head.op, job->payload,
+                           job->head.length, &server->answer);
+    const int64_t model_us = (int64_t)(server->answer.service_us + 0.5);
+    server->due_us = MAX(start_us + model_us, model_us > 0 ? g_get_monotonic_time() : 0);
+
+    const SwpspServed served = {
+        .op = job->head.op,
+        .status = server->answer.status,
+        .commands = server->answer.commands,
+        .pages = server->answer.pages,
+        .service_us = (uint64_t)(server->due_us - start_us),
+        .wait_us = (uint64_t)(start_us - job->arrival_us),
+    };
+    swpsp_firmware_stamp(job->head.op, &server->answer, served.service_us, served.wait_us);
+    swpsp_stats_served(server->stats, client->stats, &served);
+    swpsp_firmware_guest_of(server->firmware, client->id, &client->stats->handle,
+                            &client->stats->state);
+    if (server->answer.status != SWPSP_OK)
+        log_refused(client, job->head.op, &server->answer);
+}
+
+static void
+finish_current(SwpspServer *server)
+{
+    Job *job = g_steal_pointer(&server->current);
+    SwpspAnswer *answer = &server->answer;
+    Client *client = job->client;
+
+    if (client && answer->malformed) {
+        swpsp_connection_close_later(client->connection, "malformed payload");
+    } else if (client) {
+        reply(client, &job->head, answer->status, g_steal_pointer(&answer->payload), answer->len);
+    }
+    swpsp_answer_clear(answer);
+    job_free(job);
+    if (client)
+        client_update_hold(client);
+}
+
+/*
+ * The timer wakes us somewhat after the time asked for; ask for earlier by what it was late lately,
+ * so that answers are on time on the average. Nothing is ever spun for.
+ */
+static void
+timer_arm(SwpspServer *server)
+{
+    const int64_t at_us = server->due_us - (int64_t)server->lateness_us;
+    const struct itimerspec spec = {
+        .it_value = {.tv_sec = at_us / G_USEC_PER_SEC, .tv_nsec = at_us % G_USEC_PER_SEC * 1000},
+    };
+    timerfd_settime(server->timer_fd, TFD_TIMER_ABSTIME, &spec, NULL);
+}
+
+static gboolean
+on_timer(gint fd, GIOCondition condition, gpointer data)
+{
+    SwpspServer *server = data;
+    uint64_t expirations;
+
+    if (read(fd, &expirations, sizeof(expirations)) != sizeof(expirations) || !server->current)
+        return G_SOURCE_CONTINUE;
+
+    const double asked_us = (double)server->due_us - server->lateness_us;
+    const double late_us = CLAMP((double)g_get_monotonic_time() - asked_us, 0, LATENESS_MAX_US);
+    server->lateness_us += (late_us - server->lateness_us) / 16;
+    finish_current(server);
+    start_next(server);
+    return G_SOURCE_CONTINUE;
+}
+
+static void
+start_next(SwpspServer *server)
+{
+    while (!server->current && (server->current = g_queue_pop_head(&server->queue)) != NULL) {
+        Job *job = server->current;
+
+        if (serve_own(job->client, &job->head, job->payload)) {
+            Client *client = job->client;
+            server->current = NULL;
+            job_free(job);
+            client_update_hold(client);
+            continue;
+        }
+        execute_current(server);
+        if (server->due_us - (int64_t)server->lateness_us > g_get_monotonic_time()) {
+            timer_arm(server);
+            return;
+        }
+        finish_current(server);
+    }
+}
+
+static bool
+on_message(void *data, const struct swpsp_msg *head, uint8_t *payload)
+{
+    Client *client = data;
+    SwpspServer *server = client->server;
+
+    /* Behind the client's own requests it has to wait, for answers come in order. */
+    if (client->requests == 0 && serve_own(client, head, payload)) {
+        g_free(payload);
+        return true;
+    }
+    Job *job = g_new0(Job, 1);
+    *job = (Job){client, *head, payload, g_get_monotonic_time()};
+    client->requests++;
+    client->bytes += head->length;
+    g_queue_push_tail(&server->queue, job);
+    swpsp_stats_queue_depth(server->stats,
+                            g_queue_get_length(&server->queue) + (server->current != NULL));
+    client_update_hold(client);
+    start_next(server);
+    return true;
+}
+
+/* The requests of a client that is gone are dropped, but for the one the firmware is busy with. */
+static void
+drop_jobs(SwpspServer *server, Client *client)
+{
+    for (GList *l = server->queue.head, *next; l; l = next) {
+        next = l->next;
+        if (((Job *)l->data)->client != client)
+            continue;
+        job_free(l->data);
+        g_queue_delete_link(&server->queue, l);
+    }
+    if (server->current && server->current->client == client)
+        server->current->client = NULL;
+}
+
+static void
+client_free(Client *client)
+{
+    SwpspServer *server = client->server;
+
+    drop_jobs(server, client);
+    swpsp_firmware_disown(server->firmware, client->id);
+    swpsp_stats_client_gone(server->stats, client->stats);
+    swpsp_connection_free(client->connection);
+    g_free(client);
+}
+
+static void
+on_closed(void *data, const char *reason)
+{
+    Client *client = data;
+
+    if (g_str_has_prefix(reason, "closed"))
+        g_debug("client %d: %s", (int)client->pid, reason);
+    else
+        g_message("client %d dropped: %s", (int)client->pid, reason);
+    g_ptr_array_remove_fast(client->server->clients, client);
+}
+
+static const SwpspConnectionOps connection_ops = {on_message, on_closed};
+
+static gboolean
+on_accept(gint fd, GIOCondition condition, gpointer data)
+{
+    SwpspServer *server = data;
+    int client_fd = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+    if (client_fd < 0) {
+        if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
+            g_warning("accept: %s, ignoring", g_strerror(errno));
+            g_usleep(10000); /* out of descriptors: do not spin */
+        }
+        return G_SOURCE_CONTINUE;
+    }
+    if (server->clients->len >= server->max_clients) {
+        g_warning("too many clients, refusing one more");
+        close(client_fd);
+        return G_SOURCE_CONTINUE;
+    }
+
+    Client *client = g_new0(Client, 1);
+    client->server = server;
+    client->id = ++server->last_id;
+    client->connection = swpsp_connection_new(client_fd, &connection_ops, client);
+    client->pid = swpsp_connection_pid(client->connection);
+    client->stats = swpsp_stats_client_new(server->stats, client->id, client->pid);
+    g_ptr_array_add(server->clients, client);
+    g_debug("client %d connected", (int)client->pid);
+    return G_SOURCE_CONTINUE;
+}
+
+static bool
+fail(GError **error, const char *what, const char *path)
+{
+    g_set_error(error, SWPSP_SERVER_ERROR, SWPSP_SERVER_ERROR_SOCKET, "%s %s: %s", what, path,
+                g_strerror(errno));
+    return false;
+}
+
+static bool
+set_address(struct sockaddr_un *address, const char *path, GError **error)
+{
+    *address = (struct sockaddr_un){.sun_family = AF_UNIX};
+    if (strlen(path) < sizeof(address->sun_path)) {
+        strcpy(address->sun_path, path);
+        return true;
+    }
+    errno = ENAMETOOLONG;
+    return fail(error, "socket", path);
+}
+
+/* Whether somebody answers at that path. */
+static bool
+in_use(const struct sockaddr_un *address)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool answered = connect(fd, (const void *)address, sizeof(*address)) == 0;
+    close(fd);
+    return answered;
+}
+
+/*
+ * Listens under a name of its own and renames that, so that the path is never there without
+ * somebody who answers, nor with wrong permissions.
+ */
+static bool
+listen_at(SwpspServer *server, const SwpspServerConfig *config, GError **error)
+{
+    g_autofree char *tmp = g_strdup_printf("%s.%ld", config->path, (long)getpid());
+    struct sockaddr_un address;
+
+    if (!set_address(&address, config->path, error))
+        return false;
+    if (in_use(&address)) {
+        g_set_error(error, SWPSP_SERVER_ERROR, SWPSP_SERVER_ERROR_IN_USE,
+                    "%s: another process serves this socket", config->path);
+        return false;
+    }
+    if (!set_address(&address, tmp, error))
+        return false;
+    server->listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (server->listen_fd < 0)
+        return fail(error, "socket", config->path);
+
+    (void)unlink(tmp);
+    const mode_t mask = umask(0177);
+    const bool bound = bind(server->listen_fd, (const void *)&address, sizeof(address)) == 0;
+    umask(mask);
+    if (!bound || listen(server->listen_fd, 16) != 0 ||
+        (config->group != (gid_t)-1 && chown(tmp, (uid_t)-1, config->group) != 0) ||
+        chmod(tmp, config->mode) != 0 || rename(tmp, config->path) != 0) {
+        fail(error, "cannot listen at", config->path);
+        (void)unlink(tmp);
+        return false;
+    }
+    server->path = g_strdup(config->path);
+    return true;
+}
+
+SwpspServer *
+swpsp_server_new(SwpspFirmware *firmware, const SwpspServerConfig *config, GError **error)
+{
+    g_autoptr(SwpspServer) server = g_new0(SwpspServer, 1);
+
+    server->firmware = firmware;
+    server->stats = swpsp_stats_new();
+    server->max_clients = config->max_clients;
+    server->clients = g_ptr_array_new_with_free_func((GDestroyNotify)client_free);
+    server->started_us = g_get_monotonic_time();
+    server->listen_fd = -1;
+    g_queue_init(&server->queue);
+    server->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+    if (server->timer_fd < 0) {
+        fail(error, "timer for", config->path);
+        return NULL;
+    }
+    if (!listen_at(server, config, error))
+        return NULL;
+    server->timer_source = g_unix_fd_add(server->timer_fd, G_IO_IN, on_timer, server);
+    server->listen_source = g_unix_fd_add(server->listen_fd, G_IO_IN, on_accept, server);
+    return g_steal_pointer(&server);
+}
+
+void
+swpsp_server_free(SwpspServer *server)
+{
+    if (!server)
+        return;
+    if (server->path)
+        (void)unlink(server->path);
+    g_clear_handle_id(&server->listen_source, g_source_remove);
+    g_clear_handle_id(&server->timer_source, g_source_remove);
+    g_ptr_array_unref(server->clients);
+    if (server->current)
+        job_free(server->current);
+    swpsp_answer_clear(&server->answer);
+    if (server->listen_fd >= 0)
+        close(server->listen_fd);
+    if (server->timer_fd >= 0)
+        close(server->timer_fd);
+    swpsp_stats_free(server->stats);
+    swpsp_firmware_free(server->firmware);
+    g_free(server->path);
+    g_free(server);
+}
