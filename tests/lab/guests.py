@@ -104,10 +104,9 @@ def _add(parent: ET.Element, tag: str, text: str | None = None, **attributes: st
     return element
 
 
-def policy_xml(name: str) -> str:
-    element = ET.Element(f"{{{DOMAIN_NS}}}policy", {"name": name})
+def _add_policy(domain: ET.Element, name: str) -> None:
     ET.register_namespace("sevmig", DOMAIN_NS)
-    return ET.tostring(element, encoding="unicode")
+    _add(_add(domain, "metadata"), f"{{{DOMAIN_NS}}}policy", name=name)
 
 
 def _add_os(domain: ET.Element, guest: Guest) -> None:
@@ -141,7 +140,7 @@ def domain_xml(guest: Guest) -> str:
     _add(domain, "name", guest.name)
     _add(domain, "uuid", guest.uuid)
     if guest.policy:
-        _add(domain, "metadata").append(ET.fromstring(policy_xml(guest.policy)))
+        _add_policy(domain, guest.policy)
     _add(domain, "memory", str(guest.memory_mib or KINDS[guest.kind].memory_mib), unit="MiB")
     _add(domain, "vcpu", "1")
     _add_os(domain, guest)
@@ -237,11 +236,13 @@ def start(guest: Guest, host: Host, progress: Callable[[str], None] = lambda _: 
 
 
 def set_policy(guest: Guest, policy: str | None) -> Guest:
-    """Changes the running domain's own metadata, as `virsh metadata --edit --live` would."""
+    """Changes the running domain's own metadata, as `virsh metadata --live --set` would."""
     host, domain = require(guest.name)
+    element = None
+    if policy:  # libvirt adds the namespace by itself, and refuses one that is there already
+        element = ET.tostring(ET.Element("policy", {"name": policy}), encoding="unicode")
     try:
-        domain.setMetadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT,
-                           policy_xml(policy) if policy else None,
+        domain.setMetadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, element,
                            "sevmig" if policy else None, DOMAIN_NS, libvirt.VIR_DOMAIN_AFFECT_LIVE)
     except libvirt.libvirtError as error:
         raise LabError(f"metadata of guest {guest.name} on host {host}", str(error)) from None
