@@ -149,13 +149,18 @@ start(const Options *options, GError **error)
     g_autoptr(SwpspIdentity) identity = swpsp_identity_load(options->state, domain_ca, error);
     if (!identity)
         return NULL;
+    SwpspFirmware *firmware = swpsp_firmware_new(g_steal_pointer(&identity), &limits, &cost);
+    g_autoptr(SwpspServer) server = swpsp_server_new(firmware, &config, error);
+    if (!server)
+        return NULL;
+
+    /* Not before it is known that no other one serves that socket; the socket itself comes last. */
     if (options->pid_file) {
         g_autofree char *pid = g_strdup_printf("%ld\n", (long)getpid());
         if (!g_file_set_contents(options->pid_file, pid, -1, error))
             return NULL;
     }
-    SwpspFirmware *firmware = swpsp_firmware_new(g_steal_pointer(&identity), &limits, &cost);
-    return swpsp_server_new(firmware, &config, error);
+    return swpsp_server_open(server, error) ? g_steal_pointer(&server) : NULL;
 }
 
 static bool

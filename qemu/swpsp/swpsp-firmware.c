@@ -9,12 +9,6 @@
 #define PAGE_BYTES 4096
 
 typedef struct {
-    SwpspGuest *guest;
-    uint64_t owner;
-    uint32_t handle;
-} Entry;
-
-typedef struct {
     bool armed;
     uint64_t after;
     enum swpsp_status status;
@@ -44,17 +38,9 @@ struct SwpspFirmware {
     SwpspIdentity *identity;
     SwpspLimits limits;
     SwpspCost cost;
-    GHashTable *guests; /* handle -> Entry */
-    uint32_t last_handle;
+    SwpspGuestTable *guests;
     Fault faults[N_COMMANDS]; /* parallel to the table of commands */
 };
-
-static void
-entry_free(Entry *entry)
-{
-    swpsp_guest_free(entry->guest);
-    g_free(entry);
-}
 
 SwpspFirmware *
 swpsp_firmware_new(SwpspIdentity *identity, const SwpspLimits *limits, const SwpspCost *cost)
@@ -64,7 +50,7 @@ swpsp_firmware_new(SwpspIdentity *identity, const SwpspLimits *limits, const Swp
     firmware->identity = identity;
     firmware->limits = *limits;
     firmware->cost = *cost;
-    firmware->guests = g_hash_table_new_full(NULL, NULL, NULL, (GDestroyNotify)entry_free);
+    firmware->guests = swpsp_guest_table_new();
     return firmware;
 }
 
@@ -73,7 +59,7 @@ swpsp_firmware_free(SwpspFirmware *firmware)
 {
     if (!firmware)
         return;
-    g_hash_table_unref(firmware->guests);
+    swpsp_guest_table_free(firmware->guests);
     swpsp_identity_free(firmware->identity);
     g_free(firmware);
 }
@@ -94,69 +80,22 @@ swpsp_firmware_cost(SwpspFirmware *firmware)
 unsigned
 swpsp_firmware_guests(const SwpspFirmware *firmware)
 {
-    return g_hash_table_size(firmware->guests);
-}
-
-static gboolean
-entry_is_of(gpointer key, gpointer value, gpointer data)
-{
-    const Entry *entry = value;
-    return entry->owner == *(const uint64_t *)data;
+    return swpsp_guest_table_size(firmware->guests);
 }
 
 void
 swpsp_firmware_disown(SwpspFirmware *firmware, uint64_t owner)
 {
-    g_hash_table_foreach_remove(firmware->guests, entry_is_of, &owner);
+    swpsp_guest_table_remove_owner(firmware->guests, owner);
 }
 
-bool
+void
 swpsp_firmware_guest_of(SwpspFirmware *firmware, uint64_t owner, uint32_t *handle,
                         enum swpsp_guest_state *state)
 {
-    const Entry *newest = NULL;
-    GHashTableIter iter;
-    gpointer value;
-
-    g_hash_table_iter_init(&iter, firmware->guests);
-    while (g_hash_table_iter_next(&iter, NULL, &value)) {
-        const Entry *entry = value;
-        if (entry->owner == owner && (!newest || entry->handle > newest->handle))
-            newest = entry;
-    }
-    if (!newest)
-        return false;
-    *handle = newest->handle;
-    *state = swpsp_guest_state(newest->guest);
-    return true;
-}
-
-/* Handles, 0 excepted, are not used again until the counter wraps. */
-static uint32_t
-guest_add(SwpspFirmware *firmware, uint64_t owner, SwpspGuest *guest)
-{
-    Entry *entry = g_new0(Entry, 1);
-
-    do
-        firmware->last_handle++;
-    while (firmware->last_handle == 0 ||
-           g_hash_table_contains(firmware->guests, GUINT_TO_POINTER(firmware->last_handle)));
-    *entry = (Entry){guest, owner, firmware->last_handle};
-    g_hash_table_insert(firmware->guests, GUINT_TO_POINTER(entry->handle), entry);
-    return entry->handle;
-}
-
-static bool
-guests_full(SwpspFirmware *firmware, uint64_t owner)
-{
-    unsigned own = 0;
-    GHashTableIter iter;
-    gpointer value;
-
-    g_hash_table_iter_init(&iter, firmware->guests);
-    while (g_hash_table_iter_next(&iter, NULL, &value))
-        own += ((const Entry *)value)->owner == owner;
-    return own >= SWPSP_MAX_GUESTS_PER_OWNER || swpsp_firmware_guests(firmware) >= SWPSP_MAX_GUESTS;
+    const SwpspGuest *guest = swpsp_guest_table_newest(firmware->guests, owner, handle);
+    if (guest)
+        *state = swpsp_guest_state(guest);
 }
 
 /* The guest that the request's first field names; NULL if the owner has none of that handle. */
@@ -167,9 +106,7 @@ guest_find(Call *call)
 
     memcpy(&handle, call->in, sizeof(handle));
     call->answer->handle = GUINT32_FROM_LE(handle);
-    const Entry *entry =
-        g_hash_table_lookup(call->firmware->guests, GUINT_TO_POINTER(call->answer->handle));
-    return entry && entry->owner == call->owner ? entry->guest : NULL;
+    return swpsp_guest_table_find(call->firmware->guests, call->owner, call->answer->handle);
 }
 
 static void
@@ -182,7 +119,7 @@ answer_set(SwpspAnswer *answer, const void *data, size_t len)
 static enum swpsp_status
 answer_handle(Call *call, SwpspGuest *guest)
 {
-    call->answer->handle = guest_add(call->firmware, call->owner, guest);
+    call->answer->handle = swpsp_guest_table_add(call->firmware->guests, call->owner, guest);
     const struct swpsp_guest out = {.handle = GUINT32_TO_LE(call->answer->handle)};
     answer_set(call->answer, &out, sizeof(out));
     return SWPSP_OK;
@@ -220,7 +157,7 @@ run_launch_start(Call *call)
     g_autoptr(SwpspGuest) guest = swpsp_guest_new();
 
     memcpy(&in, call->in, sizeof(in));
-    if (guests_full(call->firmware, call->owner))
+    if (swpsp_guest_table_full(call->firmware->guests, call->owner))
         return SWPSP_RESOURCE_LIMIT;
     enum swpsp_status status = swpsp_guest_launch_start(guest, GUINT32_FROM_LE(in.policy));
     if (status != SWPSP_OK)
@@ -233,7 +170,7 @@ run_decommission(Call *call)
 {
     if (!guest_find(call))
         return SWPSP_INVALID_GUEST;
-    g_hash_table_remove(call->firmware->guests, GUINT_TO_POINTER(call->answer->handle));
+    swpsp_guest_table_remove(call->firmware->guests, call->answer->handle);
     return SWPSP_OK;
 }
 
@@ -310,7 +247,7 @@ run_receive_start(Call *call)
     }
     if (pdh_len != SWPSP_CERT_SIZE || session_len != SWPSP_SESSION_SIZE)
         return SWPSP_INVALID_LENGTH;
-    if (guests_full(call->firmware, call->owner))
+    if (swpsp_guest_table_full(call->firmware->guests, call->owner))
         return SWPSP_RESOURCE_LIMIT;
 
     SwpspCert pdh;
@@ -412,8 +349,7 @@ run_submission(Call *call)
     answer->len = front + done;
     swpsp_submission_answer_head(answer->payload, submission.n_commands, (uint32_t)answer->commands,
                                  0, 0);
-    /* The command that failed costs its fixed part; a submission refused as a whole that of none.
-     */
+    /* A command that fails costs its fixed part; a submission refused as a whole only its own. */
     const uint64_t tried = answer->commands + (!refused && status != SWPSP_OK);
     answer->service_us = swpsp_cost_service_us(
         &call->firmware->cost, receive ? SWPSP_COST_RECEIVE : SWPSP_COST_SEND, tried, done);

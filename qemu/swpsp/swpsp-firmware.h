@@ -10,12 +10,9 @@
 #define SWPSP_FIRMWARE_H
 
 #include "swpsp-cost.h"
-#include "swpsp-guest.h"
+#include "swpsp-guest-table.h"
 #include "swpsp-identity.h"
 #include "swpsp-proto.h"
-
-#define SWPSP_MAX_GUESTS 509 /* ASIDs of a current platform */
-#define SWPSP_MAX_GUESTS_PER_OWNER 16
 
 typedef struct SwpspFirmware SwpspFirmware;
 
@@ -54,8 +51,8 @@ void swpsp_firmware_stamp(uint16_t op, SwpspAnswer *answer, uint64_t service_us,
 /* Decommissions all guests of an owner. */
 void swpsp_firmware_disown(SwpspFirmware *firmware, uint64_t owner);
 
-/* The newest guest of an owner that is still there: its handle and state; false if none. */
-bool swpsp_firmware_guest_of(SwpspFirmware *firmware, uint64_t owner, uint32_t *handle,
+/* Handle and state of the owner's newest guest; untouched if it has none. */
+void swpsp_firmware_guest_of(SwpspFirmware *firmware, uint64_t owner, uint32_t *handle,
                              enum swpsp_guest_state *state);
 
 unsigned swpsp_firmware_guests(const SwpspFirmware *firmware);

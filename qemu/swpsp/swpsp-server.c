@@ -43,7 +43,8 @@ typedef struct {
 struct SwpspServer {
     SwpspFirmware *firmware;
     SwpspStats *stats;
-    char *path;
+    char *path, *tmp_path; /* of the socket; tmp_path until it is opened */
+    bool open;
     unsigned max_clients;
     int listen_fd, timer_fd;
     guint listen_source, timer_source;
@@ -151,6 +152,21 @@ execute_current(SwpspServer *server)
         log_refused(client, job->head.op, &server->answer);
 }
 
+/* The requests of a client that is gone are dropped, but for the one the firmware is busy with. */
+static void
+drop_jobs(SwpspServer *server, Client *client)
+{
+    for (GList *l = server->queue.head, *next; l; l = next) {
+        next = l->next;
+        if (((Job *)l->data)->client != client)
+            continue;
+        job_free(l->data);
+        g_queue_delete_link(&server->queue, l);
+    }
+    if (server->current && server->current->client == client)
+        server->current->client = NULL;
+}
+
 static void
 finish_current(SwpspServer *server)
 {
@@ -159,6 +175,7 @@ finish_current(SwpspServer *server)
     Client *client = job->client;
 
     if (client && answer->malformed) {
+        drop_jobs(server, client);
         swpsp_connection_close_later(client->connection, "malformed payload");
     } else if (client) {
         reply(client, &job->head, answer->status, g_steal_pointer(&answer->payload), answer->len);
@@ -243,21 +260,6 @@ on_message(void *data, const struct swpsp_msg *head, uint8_t *payload)
     client_update_hold(client);
     start_next(server);
     return true;
-}
-
-/* The requests of a client that is gone are dropped, but for the one the firmware is busy with. */
-static void
-drop_jobs(SwpspServer *server, Client *client)
-{
-    for (GList *l = server->queue.head, *next; l; l = next) {
-        next = l->next;
-        if (((Job *)l->data)->client != client)
-            continue;
-        job_free(l->data);
-        g_queue_delete_link(&server->queue, l);
-    }
-    if (server->current && server->current->client == client)
-        server->current->client = NULL;
 }
 
 static void
@@ -347,13 +349,12 @@ in_use(const struct sockaddr_un *address)
 }
 
 /*
- * Listens under a name of its own and renames that, so that the path is never there without
- * somebody who answers, nor with wrong permissions.
+ * Listens under a name of its own, to be renamed, so that the path is never there without somebody
+ * who answers, nor with wrong permissions.
  */
 static bool
-listen_at(SwpspServer *server, const SwpspServerConfig *config, GError **error)
+listen_hidden(SwpspServer *server, const SwpspServerConfig *config, GError **error)
 {
-    g_autofree char *tmp = g_strdup_printf("%s.%ld", config->path, (long)getpid());
     struct sockaddr_un address;
 
     if (!set_address(&address, config->path, error))
@@ -363,24 +364,29 @@ listen_at(SwpspServer *server, const SwpspServerConfig *config, GError **error)
                     "%s: another process serves this socket", config->path);
         return false;
     }
-    if (!set_address(&address, tmp, error))
+    if (!set_address(&address, server->tmp_path, error))
         return false;
     server->listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (server->listen_fd < 0)
         return fail(error, "socket", config->path);
 
-    (void)unlink(tmp);
+    (void)unlink(server->tmp_path);
     const mode_t mask = umask(0177);
     const bool bound = bind(server->listen_fd, (const void *)&address, sizeof(address)) == 0;
     umask(mask);
     if (!bound || listen(server->listen_fd, 16) != 0 ||
-        (config->group != (gid_t)-1 && chown(tmp, (uid_t)-1, config->group) != 0) ||
-        chmod(tmp, config->mode) != 0 || rename(tmp, config->path) != 0) {
-        fail(error, "cannot listen at", config->path);
-        (void)unlink(tmp);
-        return false;
-    }
-    server->path = g_strdup(config->path);
+        (config->group != (gid_t)-1 && chown(server->tmp_path, (uid_t)-1, config->group) != 0) ||
+        chmod(server->tmp_path, config->mode) != 0)
+        return fail(error, "cannot listen at", config->path);
+    return true;
+}
+
+bool
+swpsp_server_open(SwpspServer *server, GError **error)
+{
+    if (rename(server->tmp_path, server->path) != 0)
+        return fail(error, "cannot listen at", server->path);
+    server->open = true;
     return true;
 }
 
@@ -401,7 +407,9 @@ swpsp_server_new(SwpspFirmware *firmware, const SwpspServerConfig *config, GErro
         fail(error, "timer for", config->path);
         return NULL;
     }
-    if (!listen_at(server, config, error))
+    server->path = g_strdup(config->path);
+    server->tmp_path = g_strdup_printf("%s.%ld", config->path, (long)getpid());
+    if (!listen_hidden(server, config, error))
         return NULL;
     server->timer_source = g_unix_fd_add(server->timer_fd, G_IO_IN, on_timer, server);
     server->listen_source = g_unix_fd_add(server->listen_fd, G_IO_IN, on_accept, server);
@@ -413,8 +421,8 @@ swpsp_server_free(SwpspServer *server)
 {
     if (!server)
         return;
-    if (server->path)
-        (void)unlink(server->path);
+    if (server->listen_fd >= 0)
+        (void)unlink(server->open ? server->path : server->tmp_path);
     g_clear_handle_id(&server->listen_source, g_source_remove);
     g_clear_handle_id(&server->timer_source, g_source_remove);
     g_ptr_array_unref(server->clients);
@@ -428,5 +436,6 @@ swpsp_server_free(SwpspServer *server)
     swpsp_stats_free(server->stats);
     swpsp_firmware_free(server->firmware);
     g_free(server->path);
+    g_free(server->tmp_path);
     g_free(server);
 }

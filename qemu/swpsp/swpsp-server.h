@@ -34,11 +34,14 @@ typedef enum {
 } SwpspServerError;
 
 /*
- * Takes over the firmware. The socket appears, complete and listening, as the last thing this does.
- * NULL on error; the firmware is then freed.
+ * Takes over the firmware. Everything is ready but the socket does not appear yet. NULL on error
+ * (one is: another process serves that path); the firmware is then freed.
  */
 SwpspServer *swpsp_server_new(SwpspFirmware *firmware, const SwpspServerConfig *config,
                               GError **error);
+
+/* Lets the socket appear, listening. */
+bool swpsp_server_open(SwpspServer *server, GError **error);
 
 /* Removes the socket, drops all clients. */
 void swpsp_server_free(SwpspServer *server);
