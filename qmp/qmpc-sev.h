@@ -121,6 +121,7 @@ typedef struct {
         bool has_downtime_limit; /* whether one overrides the client's */
         uint32_t downtime_limit_us;
         bool hold_sending;
+        uint32_t lease_ms;           /* its length; 0: no lease is held */
         uint32_t lease_remaining_ms; /* 0: no lease is held */
     } tune;
     struct {
