@@ -48,7 +48,7 @@ typedef struct {
 
 /*
  * Finds the policy for a domain from its XML (`length` -1: NUL-terminated). Returns NULL only if
- * the XML cannot be read (SEVMIG_POLICY_ERROR_DOMAIN).
+ * the XML cannot be read (SEVMIG_ERROR_INVALID).
  */
 SevmigResolution *sevmig_policy_resolve(const SevmigPolicyStore *store, const char *domain_xml,
                                         gssize length, GError **error);

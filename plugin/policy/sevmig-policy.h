@@ -12,6 +12,7 @@
 #include <glib.h>
 
 #include "sevmig-control.h"
+#include "sevmig-error.h"
 
 #define SEVMIG_POLICY_NAMESPACE "urn:sevmig:policy:1"
 #define SEVMIG_DOMAIN_NAMESPACE "urn:sevmig:domain:1"
@@ -19,16 +20,6 @@
 /* The largest policy document, in bytes, and how deeply its elements may nest. */
 #define SEVMIG_POLICY_MAX_BYTES (64 * 1024)
 #define SEVMIG_POLICY_MAX_DEPTH 16
-
-typedef enum {
-    SEVMIG_POLICY_ERROR_IO,        /* a file or directory could not be read */
-    SEVMIG_POLICY_ERROR_INVALID,   /* a policy or ceiling is not well-formed, not valid or absurd */
-    SEVMIG_POLICY_ERROR_NOT_FOUND, /* no policy has that name */
-    SEVMIG_POLICY_ERROR_DOMAIN,    /* the domain XML cannot be read */
-} SevmigPolicyError;
-
-#define SEVMIG_POLICY_ERROR (sevmig_policy_error_quark())
-GQuark sevmig_policy_error_quark(void);
 
 /* One thing that is wrong with a document. The text is one printable line without a full stop: the
  * reason, the offending value and what was expected. */
@@ -60,12 +51,12 @@ typedef struct SevmigPolicy SevmigPolicy;
 /*
  * Parses one policy document of `length` bytes (-1: NUL-terminated). `file` names it in messages.
  * Everything wrong with it is appended to `issues` (may be NULL) in document order; `error`
- * (SEVMIG_POLICY_ERROR_INVALID) carries the first and says how many more there are.
+ * (SEVMIG_ERROR_INVALID) carries the first and says how many more there are.
  * Returns a new reference, or NULL.
  */
 SevmigPolicy *sevmig_policy_parse(const char *text, gssize length, const char *file,
                                   GPtrArray *issues, GError **error);
-/* The same for a file; one that is not a regular file or cannot be read is SEVMIG_POLICY_ERROR_IO.
+/* The same for a file; one that is not a regular file or cannot be read is SEVMIG_ERROR_IO.
  */
 SevmigPolicy *sevmig_policy_load(const char *path, GPtrArray *issues, GError **error);
 

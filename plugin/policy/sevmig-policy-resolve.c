@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "sevmig-policy-resolve.h"
+
+#include "sevmig-policy-issue.h"
+#include "sevmig-policy-match.h"
+#include "sevmig-policy-store-internal.h"
+
+const char *
+sevmig_policy_source_name(SevmigPolicySource source)
+{
+    static const char *const names[] = {
+        [SEVMIG_SOURCE_METADATA] = "metadata",
+        [SEVMIG_SOURCE_INLINE] = "inline",
+        [SEVMIG_SOURCE_MATCH] = "match",
+        [SEVMIG_SOURCE_DEFAULT] = "default",
+    };
+
+    return names[source];
+}
+
+static void
+candidate_free(gpointer data)
+{
+    SevmigCandidate *candidate = data;
+
+    g_free(candidate->name);
+    g_free(candidate->reason);
+    g_free(candidate);
+}
+
+void
+sevmig_resolution_free(SevmigResolution *self)
+{
+    if (self->policy)
+        sevmig_policy_unref(self->policy);
+    g_ptr_array_unref(self->candidates);
+    g_free(self->domain);
+    g_free(self->uuid);
+    g_free(self->problem);
+    g_free(self);
+}
+
+/* Adds a candidate; a `policy` is the choice. Takes the reason. */
+static void
+consider(SevmigResolution *self, const char *name, SevmigPolicySource source, SevmigPolicy *policy,
+         char *reason)
+{
+    SevmigCandidate *candidate = g_new0(SevmigCandidate, 1);
+
+    candidate->name = g_strdup(name);
+    candidate->source = source;
+    candidate->chosen = policy != NULL;
+    candidate->reason = reason;
+    g_ptr_array_add(self->candidates, candidate);
+    if (policy) {
+        self->policy = sevmig_policy_ref(policy);
+        self->source = source;
+    }
+}
+
+static void
+consider_named(SevmigResolution *self, const SevmigPolicyStore *store, const char *name)
+{
+    SevmigPolicy *policy = sevmig_policy_store_lookup(store, name);
+
+    if (!policy)
+        self->problem = g_strdup_printf("the domain's metadata names the policy \"%s\", "
+                                        "which this host does not have",
+                                        name);
+    consider(self, name, SEVMIG_SOURCE_METADATA, policy,
+             policy ? g_strdup("named in the domain's metadata") : g_strdup(self->problem));
+}
+
+static void
+consider_inlined(SevmigResolution *self, const SevmigPolicyStore *store, const SevmigDomain *domain)
+{
+    g_autoptr(GPtrArray) issues = sevmig_policy_issues_new();
+    g_autoptr(SevmigPolicy) policy = sevmig_policy_from_node(
+        domain->doc, domain->inlined, sevmig_policy_store_ceiling(store), issues);
+    const char *name = sevmig_xml_attr(domain->inlined, "name");
+
+    if (!policy) {
+        g_autofree char *first = sevmig_policy_issue_format(g_ptr_array_index(issues, 0));
+
+        self->problem =
+            g_strdup_printf("the policy in the domain's metadata is not valid: %s", first);
+        name = name && sevmig_policy_name_valid(name) ? name : "(unnamed)";
+    }
+    consider(self, name, SEVMIG_SOURCE_INLINE, policy,
+             policy ? g_strdup("contained in the domain's metadata") : g_strdup(self->problem));
+}
+
+/* Leaves the choice open where the domain has no metadata of ours or it cannot be followed. */
+static void
+consider_metadata(SevmigResolution *self, const SevmigPolicyStore *store,
+                  const SevmigDomain *domain)
+{
+    const char *name;
+
+    self->has_metadata = domain->element || domain->inlined;
+    if (!self->has_metadata)
+        return;
+    self->problem = sevmig_domain_metadata(domain, &name, &self->on_failure);
+    if (self->problem)
+        consider(self, name && sevmig_policy_name_valid(name) ? name : "(none)",
+                 SEVMIG_SOURCE_METADATA, NULL, g_strdup(self->problem));
+    else if (domain->inlined)
+        consider_inlined(self, store, domain);
+    else
+        consider_named(self, store, name);
+}
+
+static gint
+compare_rank(gconstpointer a, gconstpointer b)
+{
+    const SevmigPolicy *left = *(SevmigPolicy *const *)a, *right = *(SevmigPolicy *const *)b;
+    guint left_priority = sevmig_policy_match_priority(left);
+    guint right_priority = sevmig_policy_match_priority(right);
+    guint left_count = sevmig_match_count(left), right_count = sevmig_match_count(right);
+
+    if (left_priority != right_priority)
+        return left_priority > right_priority ? -1 : 1;
+    if (left_count != right_count)
+        return left_count > right_count ? -1 : 1;
+    return strcmp(sevmig_policy_name(left), sevmig_policy_name(right));
+}
+
+static GPtrArray *
+ranked(const SevmigPolicyStore *store)
+{
+    GPtrArray *policies = g_ptr_array_new();
+    size_t n;
+    const SevmigPolicyEntry *entries = sevmig_policy_store_list(store, &n);
+
+    for (size_t i = 0; i < n; i++) {
+        if (entries[i].state == SEVMIG_POLICY_ACTIVE && sevmig_policy_has_match(entries[i].policy))
+            g_ptr_array_add(policies, entries[i].policy);
+    }
+    g_ptr_array_sort(policies, compare_rank);
+    return policies;
+}
+
+static void
+consider_matches(SevmigResolution *self, const SevmigPolicyStore *store, const SevmigDomain *domain,
+                 gboolean refused)
+{
+    g_autoptr(GPtrArray) policies = ranked(store);
+
+    for (guint i = 0; i < policies->len; i++) {
+        SevmigPolicy *policy = g_ptr_array_index(policies, i);
+        char *failure = sevmig_match_failure(policy, domain);
+        gboolean chosen = !failure && !refused && !self->policy;
+
+        if (failure)
+            consider(self, sevmig_policy_name(policy), SEVMIG_SOURCE_MATCH, NULL, failure);
+        else
+            consider(self, sevmig_policy_name(policy), SEVMIG_SOURCE_MATCH, chosen ? policy : NULL,
+                     g_strdup_printf("matches with priority %u and %u condition(s)%s",
+                                     sevmig_policy_match_priority(policy),
+                                     sevmig_match_count(policy),
+                                     chosen ? "" : ", but another comes first"));
+    }
+}
+
+static void
+consider_default(SevmigResolution *self, const SevmigPolicyStore *store, gboolean refused)
+{
+    SevmigPolicy *policy = sevmig_policy_store_lookup(store, "default");
+    gboolean chosen = !refused && !self->policy;
+
+    consider(self, "default", SEVMIG_SOURCE_DEFAULT, chosen ? policy : NULL,
+             g_strdup(chosen ? "nothing else applies" : "another comes first"));
+}
+
+static void
+resolve(SevmigResolution *self, const SevmigPolicyStore *store, const SevmigDomain *domain)
+{
+    gboolean refused;
+
+    self->has_sev = !strcmp(domain->launch_security, "sev");
+    consider_metadata(self, store, domain);
+    refused = self->problem && self->on_failure == SEVMIG_ON_FAILURE_REFUSE;
+    consider_matches(self, store, domain, refused);
+    consider_default(self, store, refused);
+    if (self->policy && sevmig_policy_incoming_on_failure(self->policy) == SEVMIG_ON_FAILURE_REFUSE)
+        self->on_failure = SEVMIG_ON_FAILURE_REFUSE;
+}
+
+SevmigResolution *
+sevmig_policy_resolve(const SevmigPolicyStore *store, const char *domain_xml, gssize length,
+                      GError **error)
+{
+    g_autoptr(GPtrArray) issues = sevmig_policy_issues_new();
+    gsize size = length < 0 ? strlen(domain_xml) : (gsize)length;
+    g_autoptr(SevmigDomain) domain = sevmig_domain_parse(domain_xml, size, issues);
+    SevmigResolution *self;
+
+    if (!domain) {
+        sevmig_issues_to_error(issues, 0, SEVMIG_ERROR_INVALID, error);
+        return NULL;
+    }
+    self = g_new0(SevmigResolution, 1);
+    self->domain = g_strdup(domain->name);
+    self->uuid = g_strdup(domain->uuid);
+    self->candidates = g_ptr_array_new_with_free_func(candidate_free);
+    resolve(self, store, domain);
+    return self;
+}
