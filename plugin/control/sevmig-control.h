@@ -19,8 +19,9 @@
 #include <stdint.h>
 
 #define SEVMIG_MAX_VCPUS 512
-#define SEVMIG_RUN_BUCKETS 16 /* bucket i: dirty runs of 2^i .. 2^(i+1)-1 pages; the last is open  \
-                               */
+#define SEVMIG_RUN_BUCKETS                                                                         \
+    16 /* bucket i: dirty runs of 2^i .. 2^(i+1)-1 pages; the last is open                         \
+        */
 #define SEVMIG_MAX_ACTIONS 16
 #define SEVMIG_REASON_SIZE 160
 

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "intake.h"
+
+#include <math.h>
+#include <string.h>
+
+#define SMOOTH 0.4
+#define IMPOSSIBLE_MOST 3 /* in a row; after that the world has changed, not the messenger */
+
+void
+sevmig_intake_init(SevmigIntake *self)
+{
+    memset(self, 0, sizeof(*self));
+    self->tick_us = 100000;
+}
+
+static const char *
+find_problem(const SevmigIntake *self, int64_t now_us, const SevmigSample *s)
+{
+    const SevmigSample *l = &self->last;
+    const struct {
+        bool wrong;
+        const char *text;
+    } checks[] = {
+        {s->n_vcpus > SEVMIG_MAX_VCPUS || (s->n_vcpus > 0 && !s->vcpus), "vCPU list out of range"},
+        {s->private_pages + s->shared_pages > 0 &&
+             s->remaining_pages > s->private_pages + s->shared_pages,
+         "more pages remain than there are"},
+        {s->gap_pages > s->pages, "more gap pages than pages"},
+        {self->valid && now_us < self->at_us, "time went back"},
+        {self->valid && (s->submissions < l->submissions || s->commands < l->commands ||
+                         s->pages < l->pages || s->bytes < l->bytes),
+         "send counters fell"},
+        {self->valid && (s->service_us < l->service_us || s->wait_us < l->wait_us ||
+                         s->channel_us < l->channel_us),
+         "time counters fell"},
+        {self->valid && (s->pass < l->pass || s->sync_count < l->sync_count), "pass went back"},
+    };
+
+    for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]); i++) {
+        if (checks[i].wrong)
+            return checks[i].text;
+    }
+    return NULL;
+}
+
+static double
+clean_share(const SevmigSample *s, double remaining)
+{
+    double all = (double)(s->private_pages + s->shared_pages);
+
+    return all > 0 ? fmin(1, fmax(0, 1 - remaining / all)) : 0;
+}
+
+/* Remaining just after a sync = just before it + what it found dirtied. */
+static void
+take_sync(SevmigIntake *self, int64_t now_us, const SevmigSample *s)
+{
+    self->new_sync = s->sync_count != self->last.sync_count;
+    self->new_pass = s->pass != self->last.pass;
+    if (!self->new_sync)
+        return;
+    self->clean_start = self->clean_after_sync;
+    self->clean_before = clean_share(s, (double)s->remaining_pages - (double)s->sync_dirtied_pages);
+    self->clean_after_sync = clean_share(s, (double)s->remaining_pages);
+    self->sync_at_us = now_us;
+    if (self->new_pass && s->pass_elapsed_us < (uint64_t)(now_us - self->at_us))
+        self->sync_at_us = now_us - (int64_t)s->pass_elapsed_us;
+}
+
+static void
+take_increments(SevmigIntake *self, double interval_us, const SevmigSample *s)
+{
+    const SevmigSample *l = &self->last;
+    SevmigSent *sent = &self->sent;
+
+    sent->wall_us = interval_us;
+    sent->submissions = (double)(s->submissions - l->submissions);
+    sent->commands = (double)(s->commands - l->commands);
+    sent->pages = (double)(s->pages - l->pages);
+    sent->service_us = (double)(s->service_us - l->service_us);
+    sent->wait_us = (double)(s->wait_us - l->wait_us);
+    sent->late = l->pass > 1;
+    /* A sync in between may have found new work after an idle while: leave that interval out. */
+    sent->busy = !self->new_sync && (double)s->remaining_pages > sent->pages;
+    for (int i = 0; i < SEVMIG_RUN_BUCKETS; i++) {
+        bool fell = s->run_histogram[i] < l->run_histogram[i];
+
+        sent->runs[i] = fell ? 0 : (double)(s->run_histogram[i] - l->run_histogram[i]);
+    }
+    if (interval_us > 0) {
+        double rate = sent->pages * 1e6 / interval_us;
+
+        double bandwidth = (double)(s->bytes - l->bytes) / interval_us;
+
+        self->rate_pages_per_s += SMOOTH * (rate - self->rate_pages_per_s);
+        self->bytes_per_us += SMOOTH * (bandwidth - self->bytes_per_us);
+        self->tick_us += SMOOTH * (interval_us - self->tick_us);
+    }
+}
+
+static void
+remember(SevmigIntake *self, int64_t now_us, const SevmigSample *sample)
+{
+    self->last = *sample;
+    self->last.vcpus = NULL;
+    self->at_us = now_us;
+    self->valid = true;
+    self->impossible_in_a_row = 0;
+}
+
+SevmigIntakeVerdict
+sevmig_intake_take(SevmigIntake *self, int64_t now_us, const SevmigSample *sample)
+{
+    const char *problem = find_problem(self, now_us, sample);
+
+    memset(&self->sent, 0, sizeof(self->sent));
+    self->new_sync = false;
+    self->new_pass = false;
+    if (problem) {
+        bool comparable = sample->n_vcpus <= SEVMIG_MAX_VCPUS && now_us >= self->at_us;
+
+        self->problem = problem;
+        if (++self->impossible_in_a_row > IMPOSSIBLE_MOST && comparable) {
+            unsigned in_a_row = self->impossible_in_a_row;
+
+            remember(self, now_us, sample);
+            self->impossible_in_a_row = in_a_row;
+        }
+        return SEVMIG_INTAKE_IMPOSSIBLE;
+    }
+    if (!self->valid) {
+        self->sync_at_us = now_us - (int64_t)sample->pass_elapsed_us;
+        self->clean_after_sync = clean_share(sample, (double)sample->remaining_pages);
+        remember(self, now_us, sample);
+        return SEVMIG_INTAKE_FIRST;
+    }
+    take_sync(self, now_us, sample);
+    take_increments(self, (double)(now_us - self->at_us), sample);
+    remember(self, now_us, sample);
+    return SEVMIG_INTAKE_OK;
+}

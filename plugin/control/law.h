@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * law.h - the controller's state, and the rules that decide on it
+ *
+ * Each rule has a file: outlook (what to expect), batch, throttle, switchover, stall (and the
+ * deadline). step.c feeds them. A rule states what it wants of a knob and why.
+ */
+#ifndef SEVMIG_LAW_H
+#define SEVMIG_LAW_H
+
+#include "dirty.h"
+#include "firmware.h"
+#include "intake.h"
+#include "knobs.h"
+#include "phase.h"
+#include "predict.h"
+#include "vcpus.h"
+
+/* What is expected, from the newest sample. */
+typedef struct {
+    bool known; /* there is memory to send and a sample of it */
+    SevmigPlant plant;
+    double bulk_page_us;  /* wall cost of a page now */
+    double pending_pages; /* remaining, plus what was dirtied since the newest sync */
+    double ahead_pages;   /* the same when the actions of this step will be in force */
+    double downtime_us;   /* if the guest stopped now */
+    double eta_us;
+    double dirty_pages_per_s;
+} SevmigOutlook;
+
+typedef struct {
+    unsigned most_percent;    /* ceiling, stun and slowdown allow this */
+    unsigned least_percent;   /* reaches the goal; most + 1: none does */
+    unsigned useless_percent; /* up to here no effect was measured */
+    unsigned no_effect;       /* syncs in a row without the expected effect */
+    int64_t useless_until_us;
+    bool reaches;         /* some admissible throttle reaches the goal */
+    bool due;             /* decide at this step although there was no sync */
+    unsigned max_percent; /* the highest that was wanted */
+} SevmigThrottle;
+
+typedef struct {
+    double score;      /* of syncs that give no hope */
+    double best_pages; /* least remainder at a sync so far */
+    int64_t counted_at_us;
+    unsigned relaxed; /* steps */
+    bool exhausted;   /* nothing more can be done about the stall */
+    bool deadline_told;
+    bool goal_told;
+} SevmigStall;
+
+typedef enum {
+    SEVMIG_ENDING_NOT,
+    SEVMIG_ENDING_PAUSED,  /* the guest was asked to be suspended */
+    SEVMIG_ENDING_ABORTED, /* the migration was asked to be cancelled */
+    SEVMIG_ENDING_QEMU,    /* QEMU has begun stop-and-copy */
+} SevmigEnding;
+
+struct SevmigControl {
+    SevmigPhase phase;
+    SevmigControlParams params;
+    bool started;
+    int64_t start_us;
+    int64_t now_us;
+    unsigned missed;     /* ticks in a row */
+    unsigned afterwards; /* events after the end */
+    uint64_t goal_us;    /* downtime, after any relaxation */
+    uint64_t relax_max_us;
+    unsigned let_go_ticks; /* samples since QEMU may switch over, with little enough left */
+    int64_t batch_changed_us;
+    uint64_t downtime_us; /* measured; 0 before the end */
+    SevmigEnding ending;
+    SevmigIntake intake;
+    SevmigFirmware firmware;
+    SevmigVcpus vcpus;
+    SevmigDirty dirty;
+    SevmigKnobs knobs;
+    SevmigOutlook outlook;
+    SevmigThrottle throttle;
+    SevmigStall stall;
+};
+
+/* True when goal `a` was given and ranks before `b`. */
+bool sevmig_law_outranks(const SevmigControl *self, SevmigGoal a, SevmigGoal b);
+
+/* Microseconds until the duration goal is missed; INFINITY without one. */
+double sevmig_law_time_left_us(const SevmigControl *self);
+
+void sevmig_outlook_update(SevmigControl *self);
+/* Feeds the newest sync, if there was one, to the dirty curve. */
+void sevmig_outlook_learn_sync(SevmigControl *self, SevmigActions *actions);
+
+void sevmig_batch_decide(SevmigControl *self);
+
+void sevmig_throttle_decide(SevmigControl *self);
+/* A sync under throttle: did it have the effect it should? False: the point is not to be learnt. */
+bool sevmig_throttle_observe(SevmigControl *self, double guest_us, double wall_us, double pages,
+                             SevmigActions *actions);
+void sevmig_throttle_want(SevmigControl *self, unsigned percent, const char *why);
+
+void sevmig_switchover_decide(SevmigControl *self, SevmigActions *actions);
+void sevmig_sync_interval_decide(SevmigControl *self);
+
+void sevmig_stall_decide(SevmigControl *self, SevmigActions *actions);
+void sevmig_deadline_decide(SevmigControl *self, SevmigActions *actions);
+/* Suspend the guest and let QEMU finish at once; or cancel. Once only. */
+void sevmig_ending_pause(SevmigControl *self, SevmigActions *actions, const char *why);
+void sevmig_ending_abort(SevmigControl *self, SevmigActions *actions, const char *why);
+
+/* NULL, or what is wrong with the state: checked after each step. */
+const char *sevmig_control_invariant(const SevmigControl *self);
+
+#endif

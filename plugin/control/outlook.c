@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* outlook.c - from the estimators to what is to be expected */
+#include "law.h"
+
+#include <math.h>
+
+/* Prior for everything of a switchover but memory: stopping the vCPUs, device state, the firmware's
+ * finish, the client's and libvirt's part. Measured 20 to 60 ms with emulated guests; the higher,
+ * because a goal that is missed is worse than one that is bettered. */
+#define FIXED_PRIOR_US 60000
+
+#define GOAL_MARGIN 0.9 /* aim below the goal: the prediction is not exact */
+#define ALLOWED_LEAST 8 /* pages; below this the goal is the fixed cost's problem, not memory's */
+#define SHORTEST_SYNC_US 20000 /* shorter intervals measure scheduling, not the guest */
+#define EXPOSED_LEAST 0.1      /* share of memory that could be seen to be dirtied */
+#define LAG_TICKS 1.5 /* an action decided now takes effect with the next call, in its middle */
+
+static double
+fixed_us(const SevmigControl *self, double batch, double page_us)
+{
+    double fixed = self->params.fixed_downtime_us > 0 ? (double)self->params.fixed_downtime_us
+                                                      : FIXED_PRIOR_US;
+
+    /* The destination decrypts one submission behind, and the guest runs there only after it. */
+    return fixed + batch * page_us;
+}
+
+/* Newly dirtied pages that were clean; those still to be sent anyway cost nothing more. */
+static double
+dirtied_since_sync(const SevmigControl *self, double later_us)
+{
+    const SevmigSample *s = &self->intake.last;
+    double all = (double)(s->private_pages + s->shared_pages);
+    double since_us = fmax(0, (double)(self->now_us - self->intake.sync_at_us)) + later_us;
+    unsigned percent = s->vcpu_throttle_percent;
+    double running = self->vcpus.known && percent == 0
+                         ? self->vcpus.running
+                         : sevmig_vcpus_running(&self->vcpus, percent);
+
+    return sevmig_dirty_pages(&self->dirty, since_us * running) *
+           fmax(0, 1 - (double)s->remaining_pages / all);
+}
+
+static double
+eta_us(const SevmigControl *self)
+{
+    const SevmigOutlook *o = &self->outlook;
+    const SevmigSample *s = &self->intake.last;
+    unsigned percent = s->vcpu_throttle_percent;
+    SevmigPlan plan;
+    double pages = o->pending_pages, first_us = 0;
+
+    if (!self->intake.valid || !sevmig_dirty_known(&self->dirty))
+        return s->pass <= 1 ? pages * o->bulk_page_us : 0;
+    if (s->pass <= 1) { /* the rest of the first pass runs at the bulk rate */
+        first_us = (double)s->remaining_pages * o->bulk_page_us;
+        pages = sevmig_dirty_pages(&self->dirty, first_us * sevmig_vcpus_running(&self->vcpus, 0));
+    }
+    sevmig_predict_plan(&o->plant, pages, percent, percent, &plan);
+    return plan.reaches ? first_us + plan.total_us : 0;
+}
+
+void
+sevmig_outlook_update(SevmigControl *self)
+{
+    const SevmigSample *s = &self->intake.last;
+    SevmigOutlook *o = &self->outlook;
+    double batch = (double)sevmig_knobs_wanted(&self->knobs, SEVMIG_KNOB_BATCH, s->batch_pages);
+    double shape = sevmig_firmware_late_commands_per_page(&self->firmware, s->max_command_pages);
+    double page_us = sevmig_firmware_page_us(&self->firmware, batch, shape);
+    double lag_us = LAG_TICKS * self->intake.tick_us;
+
+    o->known = s->private_pages + s->shared_pages > 0 && s->pass > 0;
+    if (!o->known)
+        return;
+    o->plant.dirty = &self->dirty;
+    o->plant.vcpus = &self->vcpus;
+    o->plant.page_us = page_us;
+    o->plant.fixed_us = fixed_us(self, batch, page_us);
+    o->plant.allowed_pages =
+        fmax(ALLOWED_LEAST, (GOAL_MARGIN * (double)self->goal_us - o->plant.fixed_us) / page_us);
+    o->bulk_page_us =
+        sevmig_firmware_page_us(&self->firmware, batch, self->firmware.commands_per_page);
+    o->pending_pages = (double)s->remaining_pages + dirtied_since_sync(self, 0);
+    o->ahead_pages = fmax(0, (double)s->remaining_pages - lag_us / o->bulk_page_us) +
+                     dirtied_since_sync(self, lag_us);
+    o->downtime_us = sevmig_predict_downtime_us(&o->plant, o->pending_pages);
+    o->eta_us = eta_us(self);
+}
+
+/* Guest CPU time of the newest sync's interval, in the terms of c(p). */
+static double
+sync_guest_us(const SevmigControl *self, double wall_us)
+{
+    const SevmigSample *s = &self->intake.last;
+    double most_us = wall_us * (self->vcpus.n > 0 ? (double)self->vcpus.n : 1);
+    unsigned percent = s->vcpu_throttle_percent;
+
+    if (self->vcpus.has_rate && self->vcpus.known) /* c(p) is weighted by who dirties */
+        return wall_us * sevmig_vcpus_running(&self->vcpus, percent);
+    if (s->sync_guest_cpu_us > 0)
+        return fmin(most_us, (double)s->sync_guest_cpu_us);
+    if (self->vcpus.known)
+        return wall_us * self->vcpus.running;
+    return wall_us * sevmig_vcpus_running(&self->vcpus, percent);
+}
+
+/*
+ * A sync counts only pages that were clean. Of the first pass, pages not yet sent are dirty already
+ * and hide what the guest does to them; those sent were exposed since they were sent. So the count
+ * is that of the share exposed at the end, over the mean time that share was exposed.
+ */
+void
+sevmig_outlook_learn_sync(SevmigControl *self, SevmigActions *actions)
+{
+    const SevmigSample *s = &self->intake.last;
+    double wall_us = (double)s->sync_interval_measured_us;
+    double exposed = self->intake.clean_before, guest_us, pages;
+
+    if (!self->intake.new_sync || wall_us < SHORTEST_SYNC_US || exposed < EXPOSED_LEAST)
+        return;
+    sevmig_dirty_set_most(&self->dirty, (double)(s->private_pages + s->shared_pages));
+    guest_us =
+        sync_guest_us(self, wall_us) * fmin(1, (self->intake.clean_start + exposed) / 2 / exposed);
+    pages = (double)s->sync_dirtied_pages / exposed;
+    self->outlook.dirty_pages_per_s = (double)s->sync_dirtied_pages * 1e6 / wall_us;
+    if (sevmig_throttle_observe(self, guest_us, wall_us, pages, actions))
+        sevmig_dirty_learn(&self->dirty, fmax(1, guest_us), pages);
+}

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * stall.c - when nothing that is allowed gets there: say so, and do what the policy says
+ *
+ * A sync is hopeless when the model finds no admissible throttle that reaches the goal, and the
+ * remainder is in fact no smaller than before. Remainders are compared at syncs only: between them
+ * they are a saw-tooth. Several hopeless syncs in a row, each at least half a pass after the one
+ * before, are a stall. Without the model's verdict, many more without progress are one too.
+ */
+#include "law.h"
+
+#include <math.h>
+
+#define STALL_SCORE 4 /* hopeless syncs in a row */
+#define STALL_AGAIN 2 /* then, between two relaxations */
+#define DOUBT 0.34    /* what a sync without progress counts when the model has hope */
+#define PROGRESS 0.95 /* less than this share of the best remainder so far is progress */
+#define COUNT_LEAST_US 300000
+
+#define RELAX_LEAST 1.25 /* a step of the downtime goal */
+#define RELAX_MOST 2.0
+#define RELAX_SPARE 1.1
+#define GOAL_MARGIN 0.9
+#define RELAX_UNLIMITED_US                                                                         \
+    2000000000 /* no goal was given, so no promise is broken; QEMU's own end */
+
+static int
+ms(double us)
+{
+    return (int)fmin(1e9, us / 1000 + 0.5);
+}
+
+void
+sevmig_ending_pause(SevmigControl *self, SevmigActions *actions, const char *why)
+{
+    if (self->ending != SEVMIG_ENDING_NOT)
+        return;
+    self->ending = SEVMIG_ENDING_PAUSED;
+    sevmig_knobs_act(&self->knobs, actions, SEVMIG_ACTION_PAUSE, 0,
+                     "pause: %s; the rest takes about %d ms", why, ms(self->outlook.downtime_us));
+    sevmig_throttle_want(self, 0, "the guest is to be suspended");
+    sevmig_knobs_want(&self->knobs, SEVMIG_KNOB_DOWNTIME_LIMIT, RELAX_UNLIMITED_US,
+                      "the guest is suspended: waiting longer only adds to it");
+    sevmig_knobs_want(&self->knobs, SEVMIG_KNOB_SWITCHOVER, SEVMIG_SWITCHOVER_AUTO,
+                      "let go: the guest is suspended");
+    sevmig_phase_move(&self->phase, SEVMIG_PHASE_SWITCHOVER);
+}
+
+void
+sevmig_ending_abort(SevmigControl *self, SevmigActions *actions, const char *why)
+{
+    if (self->ending != SEVMIG_ENDING_NOT)
+        return;
+    self->ending = SEVMIG_ENDING_ABORTED;
+    sevmig_knobs_act(&self->knobs, actions, SEVMIG_ACTION_ABORT, 0, "abort: %s", why);
+    sevmig_throttle_want(self, 0, "the migration is given up");
+}
+
+/* One step up: to what the strongest throttle can keep, within a factor. */
+static void
+relax(SevmigControl *self, SevmigActions *actions)
+{
+    SevmigPlant plant = self->outlook.plant;
+    double goal = (double)self->goal_us, next;
+    SevmigPlan plan;
+
+    plant.allowed_pages = 0;
+    sevmig_predict_plan(&plant, self->outlook.pending_pages, self->throttle.most_percent,
+                        self->throttle.most_percent, &plan);
+    next = RELAX_SPARE * sevmig_predict_downtime_us(&plant, plan.last_pages) / GOAL_MARGIN;
+    next = fmin(fmax(next, RELAX_LEAST * goal), RELAX_MOST * goal);
+    next = fmin(next, (double)self->relax_max_us);
+    if (next <= goal) {
+        self->stall.exhausted = true;
+        sevmig_knobs_act(&self->knobs, actions, SEVMIG_ACTION_NOTE, 0,
+                         "downtime goal stays %d ms: it may not be relaxed further", ms(goal));
+        return;
+    }
+    self->goal_us = (uint64_t)next;
+    self->stall.relaxed++;
+    self->stall.score = STALL_SCORE - STALL_AGAIN;
+    self->throttle.due = true;
+    sevmig_knobs_act(&self->knobs, actions, SEVMIG_ACTION_NOTE, (int64_t)next,
+                     "downtime goal relaxed %d -> %d ms (step %u): nothing allowed reaches it",
+                     ms(goal), ms(next), self->stall.relaxed);
+}
+
+static void
+act_on_stall(SevmigControl *self, SevmigActions *actions)
+{
+    switch (self->params.on_stall) {
+    case SEVMIG_ON_STALL_CONTINUE:
+        self->stall.exhausted = true;
+        break;
+    case SEVMIG_ON_STALL_RELAX:
+        relax(self, actions);
+        break;
+    case SEVMIG_ON_STALL_PAUSE:
+        sevmig_ending_pause(self, actions, "nothing allowed makes the remainder shrink");
+        break;
+    case SEVMIG_ON_STALL_ABORT:
+        sevmig_ending_abort(self, actions, "nothing allowed makes the remainder shrink");
+        break;
+    }
+}
+
+/* True for syncs far enough apart to compare. */
+static bool
+count_sync(SevmigControl *self, double pages)
+{
+    double apart = fmax(COUNT_LEAST_US, pages * self->outlook.plant.page_us / 2);
+
+    if (!self->intake.new_sync || self->intake.last.pass < 2 ||
+        (double)(self->now_us - self->stall.counted_at_us) < apart)
+        return false;
+    self->stall.counted_at_us = self->now_us;
+    return true;
+}
+
+static void
+update_score(SevmigControl *self, double pages)
+{
+    SevmigStall *stall = &self->stall;
+    bool progress = stall->best_pages <= 0 || pages < PROGRESS * stall->best_pages;
+
+    if (stall->best_pages <= 0 || pages < stall->best_pages)
+        stall->best_pages = pages;
+    if (progress || pages <= self->outlook.plant.allowed_pages)
+        stall->score = 0;
+    else
+        stall->score += self->throttle.reaches ? DOUBT : 1;
+}
+
+static void
+leave_stall(SevmigControl *self, SevmigActions *actions)
+{
+    self->stall.exhausted = false;
+    self->stall.best_pages = 0;
+    self->stall.score = 0;
+    if (sevmig_phase_move(&self->phase, SEVMIG_PHASE_CONVERGING))
+        sevmig_knobs_act(&self->knobs, actions, SEVMIG_ACTION_NOTE, 0,
+                         "no longer stalled: %u %% throttle reaches the goal of %d ms",
+                         self->throttle.least_percent, ms((double)self->goal_us));
+}
+
+static void
+tell_goal(SevmigControl *self, SevmigActions *actions)
+{
+    if (self->stall.goal_told || self->outlook.plant.fixed_us < (double)self->goal_us)
+        return;
+    self->stall.goal_told = true;
+    sevmig_knobs_act(
+        &self->knobs, actions, SEVMIG_ACTION_NOTE, 0,
+        "the downtime goal of %d ms is below what a switchover costs without any memory "
+        "(%d ms)",
+        ms((double)self->goal_us), ms(self->outlook.plant.fixed_us));
+}
+
+void
+sevmig_stall_decide(SevmigControl *self, SevmigActions *actions)
+{
+    double pages = (double)self->intake.last.remaining_pages;
+
+    if (self->phase != SEVMIG_PHASE_CONVERGING && self->phase != SEVMIG_PHASE_STALLED)
+        return;
+    tell_goal(self, actions);
+    if (!count_sync(self, pages))
+        return;
+    update_score(self, pages);
+    if (self->phase == SEVMIG_PHASE_STALLED && self->throttle.reaches && self->stall.score < 1) {
+        leave_stall(self, actions);
+        return;
+    }
+    if (self->stall.score < STALL_SCORE || self->stall.exhausted)
+        return;
+    if (sevmig_phase_allows(self->phase, SEVMIG_PHASE_STALLED) &&
+        self->phase != SEVMIG_PHASE_STALLED) {
+        self->phase = SEVMIG_PHASE_STALLED;
+        sevmig_knobs_act(&self->knobs, actions, SEVMIG_ACTION_NOTE, 0,
+                         "stalled: %d pages remain at each sync, %d are allowed, at %u %% of %u %% "
+                         "throttle",
+                         (int)pages, (int)self->outlook.plant.allowed_pages,
+                         self->intake.last.vcpu_throttle_percent, self->throttle.most_percent);
+    }
+    act_on_stall(self, actions);
+}
+
+void
+sevmig_deadline_decide(SevmigControl *self, SevmigActions *actions)
+{
+    double left = sevmig_law_time_left_us(self);
+    bool late_pass = self->phase == SEVMIG_PHASE_CONVERGING || self->phase == SEVMIG_PHASE_STALLED;
+
+    /* A pause that ends in time needs what is left to be sent; in the first pass that is too long
+     * to take on prediction alone. */
+    if (self->params.on_deadline == SEVMIG_ON_DEADLINE_PAUSE && late_pass)
+        left -= self->outlook.downtime_us;
+    if (left > 0 || self->ending != SEVMIG_ENDING_NOT)
+        return;
+    if (self->params.on_deadline == SEVMIG_ON_DEADLINE_PAUSE)
+        sevmig_ending_pause(self, actions, "the duration goal cannot be kept otherwise");
+    else if (self->params.on_deadline == SEVMIG_ON_DEADLINE_ABORT)
+        sevmig_ending_abort(self, actions, "the duration goal is missed");
+    else if (!self->stall.deadline_told)
+        sevmig_knobs_act(&self->knobs, actions, SEVMIG_ACTION_NOTE, 0,
+                         "the duration goal of %d s is missed; the policy says continue",
+                         (int)(self->params.duration_goal_us / 1000000));
+    self->stall.deadline_told = true;
+}

@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * step.c - one event in, the actions out
+ *
+ * A sample goes intake -> estimators -> outlook -> rules -> knobs -> actions, in this order, so
+ * that every rule sees one consistent picture. Other events change what is known or the phase, and
+ * the same last stage tells QEMU what changed.
+ */
+#include "law.h"
+#include "params.h"
+
+#include <math.h>
+#include <string.h>
+
+#define TICK_US 100000
+#define DOWNTIME_DEFAULT_US 300000 /* QEMU's own default, where no goal is given */
+#define DOWNTIME_ENDLESS_US 2000000000
+#define MISSED_MOST 5 /* ticks; then nobody knows what the throttle does */
+
+size_t
+sevmig_control_size(void)
+{
+    return sizeof(SevmigControl);
+}
+
+SevmigControl *
+sevmig_control_init(void *memory)
+{
+    SevmigControl *self = memory;
+
+    memset(self, 0, sizeof(*self));
+    self->phase = SEVMIG_PHASE_DETECTED;
+    sevmig_params_copy(&self->params, NULL);
+    self->goal_us = DOWNTIME_DEFAULT_US;
+    self->relax_max_us = DOWNTIME_ENDLESS_US;
+    sevmig_intake_init(&self->intake);
+    sevmig_firmware_init(&self->firmware);
+    sevmig_vcpus_init(&self->vcpus);
+    sevmig_dirty_init(&self->dirty);
+    sevmig_knobs_init(&self->knobs);
+    return self;
+}
+
+bool
+sevmig_law_outranks(const SevmigControl *self, SevmigGoal a, SevmigGoal b)
+{
+    const SevmigControlParams *p = &self->params;
+    const bool given[SEVMIG_GOAL_COUNT] = {
+        [SEVMIG_GOAL_DOWNTIME] = true, /* there always is one, if only QEMU's default */
+        [SEVMIG_GOAL_DURATION] = p->duration_goal_us > 0,
+        [SEVMIG_GOAL_SLOWDOWN] = p->slowdown_goal_percent > 0,
+    };
+
+    for (int i = 0; i < SEVMIG_GOAL_COUNT && given[a]; i++) {
+        if (p->goal_order[i] == a)
+            return true;
+        if (p->goal_order[i] == b)
+            return false;
+    }
+    return false;
+}
+
+double
+sevmig_law_time_left_us(const SevmigControl *self)
+{
+    if (self->params.duration_goal_us == 0)
+        return INFINITY;
+    return (double)self->params.duration_goal_us - (double)(self->now_us - self->start_us);
+}
+
+static void
+note(SevmigControl *self, SevmigActions *actions, const char *text, const char *detail)
+{
+    sevmig_knobs_act(&self->knobs, actions, SEVMIG_ACTION_NOTE, 0, "%s%s%s", text,
+                     detail ? ": " : "", detail ? detail : "");
+}
+
+/*
+ * Events
+ */
+
+static void
+take_params(SevmigControl *self, const SevmigControlParams *params)
+{
+    sevmig_params_copy(&self->params, params);
+    self->goal_us =
+        self->params.downtime_goal_us > 0 ? self->params.downtime_goal_us : DOWNTIME_DEFAULT_US;
+    /* Without a goal there is no promise to keep: relaxing may go as far as QEMU can. */
+    self->relax_max_us =
+        self->params.downtime_goal_us > 0 ? self->params.downtime_max_us : DOWNTIME_ENDLESS_US;
+    self->knobs.observe_only = self->params.observe_only;
+    memset(&self->stall, 0, sizeof(self->stall));
+    self->throttle.due = true;
+}
+
+static void
+on_start(SevmigControl *self, const SevmigEvent *event, SevmigActions *actions)
+{
+    if (self->started) {
+        note(self, actions, "started twice, ignoring", NULL);
+        return;
+    }
+    self->started = true;
+    self->start_us = event->now_us;
+    take_params(self, event->params);
+}
+
+static void
+on_policy(SevmigControl *self, const SevmigEvent *event, SevmigActions *actions)
+{
+    bool throttled = sevmig_knobs_wanted(&self->knobs, SEVMIG_KNOB_THROTTLE, 0) > 0;
+
+    take_params(self, event->params);
+    sevmig_knobs_forget(&self->knobs);
+    note(self, actions, "other policy from now on", NULL);
+    if (throttled && self->params.throttle_mode == SEVMIG_THROTTLE_QEMU)
+        sevmig_throttle_want(self, 0, "the policy leaves throttling to QEMU");
+}
+
+static void
+advance_phase(SevmigControl *self)
+{
+    SevmigPhase to = self->intake.last.pass > 1 ? SEVMIG_PHASE_CONVERGING : SEVMIG_PHASE_BULK;
+
+    if (self->phase == SEVMIG_PHASE_DETECTED || self->phase == SEVMIG_PHASE_BULK)
+        sevmig_phase_move(&self->phase, to);
+}
+
+static void
+decide(SevmigControl *self, SevmigActions *actions)
+{
+    sevmig_batch_decide(self);
+    sevmig_sync_interval_decide(self);
+    sevmig_deadline_decide(self, actions);
+    if (self->ending != SEVMIG_ENDING_NOT)
+        return;
+    sevmig_throttle_decide(self);
+    sevmig_stall_decide(self, actions);
+    if (self->ending == SEVMIG_ENDING_NOT)
+        sevmig_switchover_decide(self, actions);
+}
+
+static void
+on_sample(SevmigControl *self, const SevmigEvent *event, SevmigActions *actions)
+{
+    int64_t before_us = self->intake.at_us;
+    SevmigIntakeVerdict verdict = sevmig_intake_take(&self->intake, event->now_us, event->sample);
+
+    if (verdict == SEVMIG_INTAKE_IMPOSSIBLE) {
+        if (self->intake.impossible_in_a_row == 1)
+            note(self, actions, "impossible sample, ignoring", self->intake.problem);
+        return;
+    }
+    if (self->missed >= MISSED_MOST)
+        self->throttle.due = true;
+    self->missed = 0;
+    if (!sevmig_vcpus_learn(&self->vcpus, event->sample,
+                            verdict == SEVMIG_INTAKE_OK ? (double)(event->now_us - before_us) : 0))
+        note(self, actions, "impossible vCPU times, ignoring", NULL);
+    sevmig_knobs_check(&self->knobs, event->sample);
+    sevmig_firmware_learn(&self->firmware, &self->intake.sent);
+    sevmig_outlook_update(self);
+    if (!self->outlook.known)
+        return;
+    sevmig_outlook_learn_sync(self, actions);
+    if (self->intake.new_sync)
+        sevmig_outlook_update(self);
+    if (self->ending == SEVMIG_ENDING_QEMU)
+        return;
+    advance_phase(self);
+    if (self->ending == SEVMIG_ENDING_NOT)
+        decide(self, actions);
+}
+
+static void
+on_missed(SevmigControl *self, SevmigActions *actions)
+{
+    if (++self->missed != MISSED_MOST)
+        return;
+    note(self, actions, "no statistics for several ticks: the throttle is released", NULL);
+    if (sevmig_knobs_wanted(&self->knobs, SEVMIG_KNOB_THROTTLE, 0) > 0 ||
+        self->params.throttle_per_vcpu)
+        sevmig_throttle_want(self, 0, "its effect cannot be seen");
+}
+
+static void
+on_lease_expired(SevmigControl *self, SevmigActions *actions)
+{
+    note(self, actions, "the lease ran out: everything is told again", NULL);
+    sevmig_knobs_forget(&self->knobs);
+}
+
+static void
+on_release(SevmigControl *self)
+{
+    sevmig_phase_move(&self->phase, SEVMIG_PHASE_RELEASED);
+    if (sevmig_knobs_wanted(&self->knobs, SEVMIG_KNOB_THROTTLE, 0) > 0)
+        sevmig_throttle_want(self, 0, "control is given up");
+    if (sevmig_knobs_wanted(&self->knobs, SEVMIG_KNOB_SWITCHOVER, SEVMIG_SWITCHOVER_AUTO) !=
+        SEVMIG_SWITCHOVER_AUTO)
+        sevmig_knobs_want(&self->knobs, SEVMIG_KNOB_SWITCHOVER, SEVMIG_SWITCHOVER_AUTO,
+                          "control is given up");
+}
+
+static void
+on_completed(SevmigControl *self, const SevmigEvent *event)
+{
+    if (event->sample && event->sample->has_switchover)
+        self->downtime_us = event->sample->switchover_downtime_us;
+    sevmig_phase_move(&self->phase, SEVMIG_PHASE_DONE);
+}
+
+static void
+dispatch(SevmigControl *self, const SevmigEvent *event, SevmigActions *actions)
+{
+    switch (event->type) {
+    case SEVMIG_EVENT_START:
+        on_start(self, event, actions);
+        break;
+    case SEVMIG_EVENT_SAMPLE:
+        if (event->sample)
+            on_sample(self, event, actions);
+        else
+            on_missed(self, actions);
+        break;
+    case SEVMIG_EVENT_SAMPLE_MISSED:
+        on_missed(self, actions);
+        break;
+    case SEVMIG_EVENT_LEASE_EXPIRED:
+        on_lease_expired(self, actions);
+        break;
+    case SEVMIG_EVENT_POLICY:
+        on_policy(self, event, actions);
+        break;
+    case SEVMIG_EVENT_SWITCHOVER:
+        self->ending = SEVMIG_ENDING_QEMU;
+        sevmig_phase_move(&self->phase, SEVMIG_PHASE_SWITCHOVER);
+        break;
+    case SEVMIG_EVENT_COMPLETED:
+        on_completed(self, event);
+        break;
+    case SEVMIG_EVENT_FAILED:
+        sevmig_phase_move(&self->phase, SEVMIG_PHASE_FAILED);
+        break;
+    case SEVMIG_EVENT_CANCELLED:
+        sevmig_phase_move(&self->phase, SEVMIG_PHASE_CANCELLED);
+        break;
+    case SEVMIG_EVENT_RELEASE:
+        on_release(self);
+        break;
+    case SEVMIG_EVENT_COUNT:
+        break;
+    }
+}
+
+/*
+ * The step
+ */
+
+/* QEMU resets its values when a migration ends and refuses tunes then: nothing is told afterwards,
+ * except on release, when the migration goes on without us. */
+static bool
+may_tell(const SevmigControl *self, const SevmigEvent *event)
+{
+    if (self->phase == SEVMIG_PHASE_RELEASED)
+        return event->type == SEVMIG_EVENT_RELEASE;
+    return !sevmig_phase_is_final(self->phase) && self->ending != SEVMIG_ENDING_QEMU;
+}
+
+static int64_t
+next_wake_us(const SevmigControl *self)
+{
+    if (sevmig_phase_is_final(self->phase) || self->ending == SEVMIG_ENDING_QEMU)
+        return 0; /* a poll while the guest is stopped would be downtime */
+    if (!self->intake.valid && self->missed == 0)
+        return self->now_us > 0 ? self->now_us : 1; /* the first sample at once */
+    return self->now_us + TICK_US;
+}
+
+SevmigPhase
+sevmig_control_step(SevmigControl *self, const SevmigEvent *event, SevmigActions *actions)
+{
+    actions->n = 0;
+    actions->wake_us = 0;
+    if (sevmig_phase_is_final(self->phase)) {
+        if (self->afterwards++ == 0)
+            note(self, actions, "event after the end, ignoring", sevmig_event_name(event->type));
+        return self->phase;
+    }
+    if (event->now_us < self->now_us)
+        note(self, actions, "time went back, ignoring", NULL);
+    else
+        self->now_us = event->now_us;
+    dispatch(self, event, actions);
+    if (may_tell(self, event))
+        sevmig_knobs_tell(&self->knobs, actions, self->vcpus.cpu_index, self->vcpus.n);
+    actions->wake_us = next_wake_us(self);
+    return self->phase;
+}
+
+const char *
+sevmig_control_invariant(const SevmigControl *self)
+{
+    int64_t percent = sevmig_knobs_wanted(&self->knobs, SEVMIG_KNOB_THROTTLE, 0);
+    int64_t slice = sevmig_knobs_wanted(&self->knobs, SEVMIG_KNOB_SLICE, 0);
+    int64_t hold = sevmig_knobs_wanted(&self->knobs, SEVMIG_KNOB_SWITCHOVER, -1);
+
+    if ((unsigned)self->phase >= SEVMIG_PHASE_COUNT)
+        return "phase out of range";
+    if (percent < 0 || percent > self->params.throttle_ceiling_percent)
+        return "throttle above the ceiling";
+    if (percent > 0 && slice * percent / (100 - percent) > (int64_t)self->params.stun_us)
+        return "a vCPU may be stopped for longer than the policy's stun";
+    if (percent > 0 && self->params.throttle_mode == SEVMIG_THROTTLE_QEMU)
+        return "throttle that was to be left to QEMU";
+    if (self->phase == SEVMIG_PHASE_SWITCHOVER && self->ending == SEVMIG_ENDING_NOT &&
+        hold == SEVMIG_SWITCHOVER_HOLD)
+        return "switchover held after it was let go";
+    if (self->goal_us > self->relax_max_us)
+        return "downtime goal relaxed beyond its maximum";
+    return NULL;
+}
+
+void
+sevmig_control_view(const SevmigControl *self, SevmigView *view)
+{
+    const SevmigOutlook *o = &self->outlook;
+    const SevmigSample *last = &self->intake.last;
+    bool final = sevmig_phase_is_final(self->phase);
+
+    memset(view, 0, sizeof(*view));
+    view->phase = self->phase;
+    view->pass = last->pass;
+    view->remaining_pages = last->remaining_pages;
+    view->dirty_pages_per_s = o->dirty_pages_per_s;
+    view->encrypt_pages_per_s = self->intake.rate_pages_per_s;
+    view->batch_pages = last->batch_pages;
+    view->throttle_percent = final ? 0 : last->vcpu_throttle_percent;
+    view->max_throttle_percent = self->throttle.max_percent;
+    view->downtime_goal_us = self->goal_us;
+    view->guest_lost_us = (uint64_t)self->vcpus.lost_us + self->downtime_us;
+    if (o->known && !final) {
+        view->predicted_downtime_us = (uint64_t)fmin(o->downtime_us, 1e15);
+        view->eta_us = (uint64_t)fmin(o->eta_us, 1e15);
+    }
+}

@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * throttle.c - how much of the guest's time to take, and in what slices
+ *
+ * None in the first pass: work lost early is lost for longer, and only shrinks what that pass
+ * leaves behind. From the first sync after it: the least throttle whose passes shrink below what
+ * the downtime goal allows (predict.h), at once and not in steps; a throttle below 1 - u of a vCPU
+ * that is busy for u has no effect and is never chosen. Above that least, more throttle costs the
+ * guest more a second for fewer seconds: the candidates are played through and the cheapest wins.
+ */
+#include "law.h"
+
+#include <math.h>
+#include <stdio.h>
+
+#define SLICE_LEAST_US 200
+#define SLICE_MOST_US 10000 /* QEMU's own; longer ones only make the stops longer */
+
+/* A second of migration weighs this against a second of one vCPU's life, where no duration goal
+ * says what time is worth; with a goal that is met, finishing earlier is worth next to nothing. */
+#define TIME_WORTH 0.25
+#define TIME_WORTH_GOAL_MET 0.05
+#define MISSED_FIRST 1e6 /* score of missing what ranks first */
+#define MISSED_SECOND 1e3
+
+#define KEEP 0.95     /* a change must be better by this */
+#define RAISE_MOST 40 /* percent a decision, once throttling */
+#define LOWER_MOST 20
+#define LOWER_LEAST 5 /* smaller reductions are noise */
+#define RAISE_LEAST 3
+
+#define EFFECT_EXPECTED 1.3 /* ratio of pages without and with throttle worth testing */
+#define EFFECT_SHARE 0.2    /* of what was expected; less is none */
+#define NO_EFFECT_SYNCS 2
+#define USELESS_FOR_US 60000000 /* then try again: loads change */
+
+static unsigned
+most_percent(const SevmigControl *self)
+{
+    const SevmigControlParams *params = &self->params;
+    double stun = (double)params->stun_us;
+    double most = params->throttle_ceiling_percent;
+
+    if (params->throttle_mode == SEVMIG_THROTTLE_QEMU)
+        return 0;
+    /* longest stop = slice p/(1-p), and no slice is shorter than the least */
+    most = fmin(most, floor(100 * stun / (stun + SLICE_LEAST_US)));
+    if (sevmig_law_outranks(self, SEVMIG_GOAL_SLOWDOWN, SEVMIG_GOAL_DOWNTIME)) {
+        /* the rest of the time budget, spent over the time that has passed once more */
+        double elapsed = fmax(1e6, (double)(self->now_us - self->start_us));
+        double budget = params->slowdown_goal_percent / 100.0 * 2 * elapsed - self->vcpus.lost_us;
+
+        most = fmin(most, fmax(0, floor(100 * budget / elapsed)));
+    }
+    return (unsigned)most;
+}
+
+static double
+slowdown_excess_us(const SevmigControl *self, const SevmigPlan *plan)
+{
+    double goal = self->params.slowdown_goal_percent / 100.0;
+    double elapsed = (double)(self->now_us - self->start_us);
+
+    if (goal <= 0)
+        return 0;
+    return fmax(0, self->vcpus.lost_us + plan->lost_us - goal * (elapsed + plan->total_us));
+}
+
+/* Lower is better. */
+static double
+plan_score(const SevmigControl *self, const SevmigPlan *plan)
+{
+    bool duration = self->params.duration_goal_us > 0;
+    bool slowdown_first = sevmig_law_outranks(self, SEVMIG_GOAL_SLOWDOWN, SEVMIG_GOAL_DURATION);
+    double late = duration ? fmax(0, plan->total_us - fmax(0, sevmig_law_time_left_us(self))) : 0;
+    double worth = duration && late <= 0 ? TIME_WORTH_GOAL_MET : TIME_WORTH;
+
+    return plan->lost_us + worth * plan->total_us +
+           late * (slowdown_first ? MISSED_SECOND : MISSED_FIRST) +
+           slowdown_excess_us(self, plan) * (slowdown_first ? MISSED_FIRST : MISSED_SECOND) +
+           (plan->reaches ? 0 : MISSED_FIRST * MISSED_FIRST);
+}
+
+/* The best first throttle; `*score` is improved where a better plan is found. */
+static void
+try_percent(const SevmigControl *self, unsigned rest, unsigned now, unsigned *best, double *score)
+{
+    const unsigned firsts[2] = {rest, 0};
+
+    for (int i = 0; i < (rest > 0 ? 2 : 1); i++) {
+        SevmigPlan plan;
+        double value;
+
+        sevmig_predict_plan(&self->outlook.plant, self->outlook.pending_pages, firsts[i], rest,
+                            &plan);
+        value = plan_score(self, &plan) * (firsts[i] == now ? KEEP : 1);
+        if (value < *score) {
+            *score = value;
+            *best = firsts[i];
+        }
+    }
+}
+
+static unsigned
+cheapest(const SevmigControl *self, unsigned least, unsigned most, unsigned now)
+{
+    double score = INFINITY;
+    unsigned best = least;
+
+    for (unsigned i = 0; i <= 3; i++)
+        try_percent(self, least + (most - least) * i / 3, now, &best, &score);
+    if (now > least && now <= most)
+        try_percent(self, now, now, &best, &score);
+    return best;
+}
+
+static bool
+can_bite(const SevmigControl *self, unsigned percent)
+{
+    return sevmig_vcpus_running(&self->vcpus, percent) <
+           0.98 * sevmig_vcpus_running(&self->vcpus, 0);
+}
+
+/* Jumps from rest, moves in bounded steps once throttling, ignores what is within the noise. */
+static unsigned
+slew(unsigned now, unsigned target, unsigned least, unsigned most)
+{
+    if (now > most)
+        return most;
+    if (now == 0 || target == now)
+        return target;
+    if (target > now) {
+        if (target - now < RAISE_LEAST && now >= least)
+            return now;
+        return target < now + RAISE_MOST ? target : now + RAISE_MOST;
+    }
+    if (now - target < LOWER_LEAST && target > 0)
+        return now;
+    return now - target < LOWER_MOST ? target : now - LOWER_MOST;
+}
+
+void
+sevmig_throttle_want(SevmigControl *self, unsigned percent, const char *why)
+{
+    unsigned now = (unsigned)sevmig_knobs_wanted(&self->knobs, SEVMIG_KNOB_THROTTLE, 0);
+    bool per_vcpu = self->params.throttle_per_vcpu && self->vcpus.has_rate;
+
+    for (size_t i = 0; i < self->vcpus.n; i++) {
+        bool chosen = per_vcpu && sevmig_vcpus_is_writer(&self->vcpus, i);
+
+        self->knobs.vcpu_want[i] = (uint8_t)(chosen ? percent : 0);
+    }
+    if (percent > 0) {
+        /* longest stop = slice p/(1-p) <= stun */
+        double slice = floor((double)self->params.stun_us * (100 - percent) / percent);
+
+        slice = fmin(SLICE_MOST_US, fmax(SLICE_LEAST_US, slice));
+        sevmig_knobs_want(&self->knobs, SEVMIG_KNOB_SLICE, (int64_t)slice,
+                          "slice %d us: at %u %% a vCPU then stops for %d us at most", (int)slice,
+                          percent, (int)(slice * percent / (100 - percent)));
+    }
+    if (percent > self->throttle.max_percent)
+        self->throttle.max_percent = percent;
+    sevmig_knobs_want(&self->knobs, SEVMIG_KNOB_THROTTLE, per_vcpu ? 0 : percent,
+                      "throttle %u -> %u %%: %s", now, percent, why);
+}
+
+/*
+ * If the throttle works the guest dirties what the curve says for the time it was left, else what
+ * it says for all its time. Where the two differ little nothing can be told.
+ */
+bool
+sevmig_throttle_observe(SevmigControl *self, double guest_us, double wall_us, double pages,
+                        SevmigActions *actions)
+{
+    SevmigThrottle *t = &self->throttle;
+    unsigned percent = self->intake.last.vcpu_throttle_percent;
+    double full_us = wall_us * sevmig_vcpus_running(&self->vcpus, 0);
+    double without, with;
+
+    if (percent == 0 || percent != sevmig_knobs_wanted(&self->knobs, SEVMIG_KNOB_THROTTLE, 0) ||
+        !sevmig_dirty_known(&self->dirty))
+        return true;
+    without = sevmig_dirty_pages(&self->dirty, full_us);
+    with = sevmig_dirty_pages(&self->dirty, guest_us);
+    if (without < EFFECT_EXPECTED * with || pages < 2) {
+        t->no_effect = 0;
+        return true;
+    }
+    if (pages < without - EFFECT_SHARE * (without - with)) {
+        t->no_effect = 0;
+        if (percent <= t->useless_percent)
+            t->useless_percent = 0;
+        return true;
+    }
+    if (++t->no_effect < NO_EFFECT_SYNCS)
+        return false; /* once may be chance */
+    t->no_effect = 0;
+    t->useless_percent = percent;
+    t->useless_until_us = self->now_us + USELESS_FOR_US;
+    sevmig_knobs_act(
+        &self->knobs, actions, SEVMIG_ACTION_NOTE, percent,
+        "throttle %u %% has no measured effect: %d pages dirtied, %d expected with it, "
+        "%d without",
+        percent, (int)pages, (int)with, (int)without);
+    return true;
+}
+
+static void
+explain(const SevmigControl *self, unsigned percent, unsigned least, char *why, size_t size)
+{
+    const SevmigPlant *plant = &self->outlook.plant;
+    unsigned biting = sevmig_vcpus_biting_percent(&self->vcpus);
+    int allowed = (int)plant->allowed_pages;
+    int left = (int)fmin(1e9, sevmig_predict_pass(plant, self->outlook.pending_pages, percent));
+
+    if (percent == 0 && self->throttle.useless_percent > 0)
+        snprintf(why, size, "no throttle up to %u %% has an effect",
+                 self->throttle.useless_percent);
+    else if (percent == 0 && least == 0)
+        snprintf(why, size, "the passes shrink by themselves to the %d pages allowed", allowed);
+    else if (percent == 0 && !self->throttle.reaches)
+        snprintf(why, size, "none that is allowed reaches the %d pages the goal allows", allowed);
+    else if (percent == 0)
+        snprintf(why, size, "this pass shrinks enough without; later ones may need %u %%", least);
+    else if (!self->throttle.reaches)
+        snprintf(why, size, "the most allowed; the next pass leaves %d pages, %d are allowed", left,
+                 allowed);
+    else if (biting > 1)
+        snprintf(
+            why, size,
+            "the guest uses %u %% of its vCPU, less than %u %% has no effect; next pass leaves %d "
+            "pages, %d allowed",
+            100 - biting, biting, left, allowed);
+    else
+        snprintf(why, size,
+                 "the next pass leaves %d pages, %d are allowed; %u %% is the least that "
+                 "converges",
+                 left, allowed, least);
+}
+
+/* The least useful throttle, and whether it exists, for this sync. */
+static unsigned
+find_least(SevmigControl *self)
+{
+    SevmigThrottle *t = &self->throttle;
+    unsigned least;
+
+    if (self->now_us >= t->useless_until_us)
+        t->useless_percent = 0;
+    t->most_percent = most_percent(self);
+    least = sevmig_predict_least_percent(&self->outlook.plant, t->most_percent);
+    if (least > 0 && least <= t->useless_percent)
+        least = t->useless_percent + 1;
+    t->least_percent = least;
+    t->reaches = least <= t->most_percent;
+    return least;
+}
+
+void
+sevmig_throttle_decide(SevmigControl *self)
+{
+    SevmigThrottle *t = &self->throttle;
+    unsigned now = (unsigned)sevmig_knobs_wanted(&self->knobs, SEVMIG_KNOB_THROTTLE, 0);
+    unsigned least, target;
+    char why[120];
+
+    if (self->intake.last.pass < 2 || !sevmig_dirty_known(&self->dirty) ||
+        !(self->intake.new_sync || t->due))
+        return;
+    t->due = false;
+    least = find_least(self);
+    if (self->params.throttle_mode == SEVMIG_THROTTLE_QEMU)
+        return;
+    if (self->params.throttle_per_vcpu && self->vcpus.has_rate) {
+        now = 0;
+        for (size_t i = 0; i < self->vcpus.n; i++)
+            now = self->knobs.vcpu_want[i] > now ? self->knobs.vcpu_want[i] : now;
+    }
+    if (t->reaches)
+        target = cheapest(self, least, t->most_percent, now);
+    else /* the prediction gives no hope; the strongest allowed shows whether it is right */
+        target = t->most_percent > t->useless_percent ? t->most_percent : 0;
+    if (target > 0 && !can_bite(self, target))
+        target = 0;
+    if (target > 0 || t->useless_percent == 0) /* what has no effect goes at once */
+        target = slew(now, target, least, t->most_percent);
+    explain(self, target, least, why, sizeof(why));
+    sevmig_throttle_want(self, target, why);
+}
