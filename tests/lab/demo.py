@@ -112,8 +112,9 @@ def run_case(guest: Guest, case: Case, console: Console) -> dict[str, Any]:
         verdict = {True: "every page verified", False: "PAGES ARE WRONG",
                    None: "NOT VERIFIED in time"}[result.verified]
         lost = "" if result.work_lost_ms is None else f", work lost {result.work_lost_ms:.0f} ms"
-        console.line(f"done in {run['total_ms'] / 1e3:.1f} s, downtime {_ms(run['downtime_ms'])}, "
-                     f"silent while it moved {_ms((result.handover_us or 0) / 1e3)}{lost}; {verdict}")
+        console.line(f"done in {run['total_ms'] / 1e3:.1f} s, downtime {_ms(run['downtime_ms'])} "
+                     f"(longest silence of all {_ms((result.silence_us or 0) / 1e3)}){lost}; "
+                     f"{verdict}")
     return run
 
 
@@ -174,7 +175,8 @@ def report(runs: list[dict[str, Any]], scale: int, cost: Any, console: Console) 
     for line in ratios(runs):
         console.line(line)
     console.line(f"Firmware costs are divided by {scale} (time scale); cost model: "
-                 f"{json.dumps(cost)}. Downtime is the longest silence an outside client saw.")
+                 f"{json.dumps(cost)}. Downtime is the guest's silence while it changed hosts, "
+                 "as an outside client saw it.")
 
 
 def demo(json_path: Path | None, console: Console) -> bool:

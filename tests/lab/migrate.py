@@ -40,8 +40,8 @@ class Result:
     ended_us: int
     stats: dict[str, Any]      # libvirt's, of the completed job
     daemon: dict[str, Any]     # sevmigd's migration object, {} if it saw none
-    downtime_us: int | None    # the largest silence: from outside
-    handover_us: int | None    # the silence in which the guest changed hosts
+    downtime_us: int | None    # the silence in which the guest changed hosts, from outside
+    silence_us: int | None     # the largest of all: a throttle's stun, or a busy machine
     work_lost_ms: float | None
     verified: bool | None      # None: not asked for, or not within the time
 
@@ -131,11 +131,11 @@ def wait_verified(follower: Follower, since_us: int, progress: Callable[[str], N
 def _measure(log: Log, started_us: int, ended_us: int) -> dict[str, Any]:
     beats = log.beats
     end_us = ended_us + AFTER_US
-    gap = heartbeat.largest_gap(beats, started_us, end_us)
-    handover = heartbeat.handover_gap(beats, started_us, end_us)
+    downtime = heartbeat.handover_gap(beats, started_us, end_us)
+    silence = heartbeat.largest_gap(beats, started_us, end_us)
     usual = heartbeat.work_rate(beats, started_us - BASELINE_US, started_us)
-    return {"downtime_us": gap.length_us if gap else None,
-            "handover_us": handover.length_us if handover else None,
+    return {"downtime_us": downtime.length_us if downtime else None,
+            "silence_us": silence.length_us if silence else None,
             "work_lost_ms": heartbeat.work_lost_ms(beats, started_us, end_us, usual)}
 
 

@@ -19,7 +19,7 @@ def result(**changes):
                   daemon={"Policy": "default", "Pages": 900, "Commands": 300,
                           "GuestLostUs": 700_000, "MaxThrottlePercent": 30,
                           "DowntimeUs": 205_000},
-                  downtime_us=240_000, handover_us=240_000, work_lost_ms=1.0, verified=True)
+                  downtime_us=240_000, silence_us=260_000, work_lost_ms=1.0, verified=True)
     return Result(**(values | changes))
 
 
