@@ -182,7 +182,7 @@ sevmig_knob_set(const SevmigKnob *knob, SevmigPolicyValues *values, gint64 value
 }
 
 void
-sevmig_knobs_init(SevmigPolicyValues *values)
+sevmig_policy_knobs_init(SevmigPolicyValues *values)
 {
     memset(values, 0, sizeof *values);
     for (gsize i = 0; i < G_N_ELEMENTS(knobs); i++) {

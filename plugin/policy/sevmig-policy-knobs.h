@@ -70,7 +70,7 @@ gsize sevmig_knob_index(const char *element, const char *attribute);
 gint64 sevmig_knob_get(const SevmigKnob *knob, const SevmigPolicyValues *values);
 void sevmig_knob_set(const SevmigKnob *knob, SevmigPolicyValues *values, gint64 value);
 /* Every knob at its initial value. */
-void sevmig_knobs_init(SevmigPolicyValues *values);
+void sevmig_policy_knobs_init(SevmigPolicyValues *values);
 
 /*
  * Reads `text` into `values`. `unit` is the element's unit, NULL if it gives none. On failure

@@ -121,7 +121,7 @@ read_knobs(const SevmigReader *self, SevmigPolicyValues *values, guint64 *given)
     const SevmigKnob *knobs = sevmig_knobs(&n);
 
     g_assert(n <= 64);
-    sevmig_knobs_init(values);
+    sevmig_policy_knobs_init(values);
     *given = 0;
     for (gsize i = 0; i < n; i++)
         read_knob(self, &knobs[i], G_GUINT64_CONSTANT(1) << i, values, given);
