@@ -18,9 +18,6 @@
 #define SEVMIG_POLKIT_READ "org.sevmig1.read"
 #define SEVMIG_POLKIT_RELOAD_POLICIES "org.sevmig1.reload-policies"
 
-#define SEVMIG_POLICY_NAMESPACE "urn:sevmig:policy:1"
-#define SEVMIG_DOMAIN_NAMESPACE "urn:sevmig:domain:1"
-
 #define SEVMIG_DEFAULT_URI "qemu:///system"
 
 #endif

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "actuator.h"
+
+#include <libvirt/virterror.h>
+
+#include "libvirt-error.h"
+#include "libvirt-transport.h"
+#include "qmpc-migration.h"
+#include "sevmig-error.h"
+#include "worker.h"
+
+/* libvirt lets a resume wait for the end of the migration job; give it that long and more. */
+#define COMMAND_TIMEOUT_MS 40000u
+
+typedef struct {
+    SevmigActuator parent;
+    virDomainPtr domain;
+    QmpcTransport *transport;
+    gboolean tuning; /* the exchange under way is a tune, not a query */
+} LibvirtActuator;
+
+/* --- exchange --- */
+
+static void
+libvirt_exchange(SevmigActuator *actuator, const QmpcTune *tune, guint timeout_ms,
+                 GCancellable *cancellable, GAsyncReadyCallback callback, gpointer user_data)
+{
+    LibvirtActuator *self = (LibvirtActuator *)actuator;
+
+    self->tuning = tune != NULL;
+    if (self->tuning)
+        qmpc_tune_async(self->transport, tune, timeout_ms, cancellable, callback, user_data);
+    else
+        qmpc_sev_query_async(self->transport, timeout_ms, cancellable, callback, user_data);
+}
+
+static gboolean
+libvirt_exchange_finish(SevmigActuator *actuator, GAsyncResult *result, QmpcSevStatus *status,
+                        GError **error)
+{
+    LibvirtActuator *self = (LibvirtActuator *)actuator;
+
+    if (self->tuning)
+        return qmpc_tune_finish(self->transport, result, status, error);
+    return qmpc_sev_query_finish(self->transport, result, status, error);
+}
+
+/* --- commands --- */
+
+static int
+domain_pause(virDomainPtr domain)
+{
+    return virDomainSuspend(domain);
+}
+
+/* Only what a user's (that is, our) suspend has paused; libvirt itself has usually resumed it. */
+static int
+domain_resume(virDomainPtr domain)
+{
+    int state, reason;
+
+    if (virDomainGetState(domain, &state, &reason, 0) < 0)
+        return -1;
+    if (state != VIR_DOMAIN_PAUSED || reason != VIR_DOMAIN_PAUSED_USER)
+        return 0;
+    return virDomainResume(domain);
+}
+
+static int
+domain_abort(virDomainPtr domain)
+{
+    return virDomainAbortJob(domain);
+}
+
+static const struct {
+    const char *what;
+    int (*call)(virDomainPtr domain);
+} commands[SEVMIG_COMMAND_COUNT] = {
+    [SEVMIG_COMMAND_PAUSE] = {"cannot pause domain", domain_pause},
+    [SEVMIG_COMMAND_RESUME] = {"cannot resume domain", domain_resume},
+    [SEVMIG_COMMAND_ABORT] = {"cannot cancel the migration of domain", domain_abort},
+};
+
+typedef struct {
+    virDomainPtr domain;
+    SevmigCommand command;
+} Order;
+
+static void
+order_free(gpointer data)
+{
+    Order *order = data;
+
+    virDomainFree(order->domain);
+    g_free(order);
+}
+
+static gpointer
+order_thread(gpointer data, GError **error)
+{
+    Order *order = data;
+
+    if (commands[order->command].call(order->domain) < 0)
+        sevmig_libvirt_error_set(error, "%s %s", commands[order->command].what,
+                                 virDomainGetName(order->domain));
+    return NULL;
+}
+
+static void
+libvirt_command(SevmigActuator *actuator, SevmigCommand command, GCancellable *cancellable,
+                GAsyncReadyCallback callback, gpointer user_data)
+{
+    LibvirtActuator *self = (LibvirtActuator *)actuator;
+    g_autofree char *what =
+        g_strdup_printf("libvirt, asked about domain %s,", virDomainGetName(self->domain));
+    Order *order = g_new0(Order, 1);
+
+    virDomainRef(self->domain);
+    order->domain = self->domain;
+    order->command = command;
+    sevmig_worker_run_async(what, order_thread, order, order_free, NULL, COMMAND_TIMEOUT_MS,
+                            cancellable, callback, user_data);
+}
+
+static gboolean
+libvirt_command_finish(SevmigActuator *actuator, GAsyncResult *result, GError **error)
+{
+    g_autoptr(GError) local = NULL;
+
+    sevmig_worker_run_finish(result, &local);
+    if (local == NULL)
+        return TRUE;
+    g_propagate_error(error, g_steal_pointer(&local));
+    return FALSE;
+}
+
+/* --- reason --- */
+
+static void
+libvirt_reason(SevmigActuator *actuator, guint timeout_ms, GCancellable *cancellable,
+               GAsyncReadyCallback callback, gpointer user_data)
+{
+    LibvirtActuator *self = (LibvirtActuator *)actuator;
+
+    qmpc_migration_query_async(self->transport, timeout_ms, cancellable, callback, user_data);
+}
+
+static char *
+libvirt_reason_finish(SevmigActuator *actuator, GAsyncResult *result)
+{
+    LibvirtActuator *self = (LibvirtActuator *)actuator;
+    g_auto(QmpcMigrationInfo) info = {0};
+
+    if (!qmpc_migration_query_finish(self->transport, result, &info, NULL))
+        return NULL;
+    return g_steal_pointer(&info.error_desc);
+}
+
+static void
+libvirt_free(SevmigActuator *actuator)
+{
+    LibvirtActuator *self = (LibvirtActuator *)actuator;
+
+    sevmig_libvirt_transport_free(self->transport);
+    virDomainFree(self->domain);
+    g_free(self);
+}
+
+static const SevmigActuatorOps libvirt_ops = {
+    .name = "libvirt",
+    .exchange = libvirt_exchange,
+    .exchange_finish = libvirt_exchange_finish,
+    .command = libvirt_command,
+    .command_finish = libvirt_command_finish,
+    .reason = libvirt_reason,
+    .reason_finish = libvirt_reason_finish,
+    .free = libvirt_free,
+};
+
+SevmigActuator *
+sevmig_actuator_new_libvirt(virDomainPtr domain)
+{
+    LibvirtActuator *self = g_new0(LibvirtActuator, 1);
+
+    self->parent.ops = &libvirt_ops;
+    virDomainRef(domain);
+    self->domain = domain;
+    self->transport = sevmig_libvirt_transport_new(domain);
+    return &self->parent;
+}

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Objects are registered without property functions, so GDBus hands Get and GetAll to the method
+ * call function as well, and one table with one check covers everything a caller can ask for.
+ */
+#include "bus-private.h"
+
+#include <string.h>
+
+#include "bus-error.h"
+#include "log.h"
+#include "sevmig-error.h"
+#include "sevmig-names.h"
+
+#define PROPERTIES_INTERFACE "org.freedesktop.DBus.Properties"
+
+typedef struct MethodRow MethodRow;
+
+typedef struct {
+    SevmigBus *bus;
+    GDBusMethodInvocation *invocation;
+    const MethodRow *row;
+} Request;
+
+static GVariant *
+property_of(SevmigBusObject *object, const char *name, GError **error)
+{
+    g_autoptr(GVariant) all = g_variant_ref_sink(sevmig_bus_object_properties(object));
+    GVariant *value = g_variant_lookup_value(all, name, NULL);
+
+    if (value == NULL)
+        g_set_error(error, SEVMIG_ERROR, SEVMIG_ERROR_NOT_FOUND, "no property is named %s", name);
+    return value;
+}
+
+static GVariant *
+call_get(SevmigBusObject *object, GVariant *parameters, GError **error)
+{
+    g_autoptr(GVariant) value = NULL;
+    const char *interface, *name;
+
+    g_variant_get(parameters, "(&s&s)", &interface, &name);
+    value = property_of(object, name, error);
+    return value != NULL ? g_variant_new("(v)", value) : NULL;
+}
+
+static GVariant *
+call_get_all(SevmigBusObject *object, GVariant *parameters, GError **error)
+{
+    return g_variant_new("(@a{sv})", sevmig_bus_object_properties(object));
+}
+
+static GVariant *
+call_list_migrations(SevmigBusObject *object, GVariant *parameters, GError **error)
+{
+    SevmigBus *self = object->bus;
+    GVariantBuilder b;
+    gboolean all;
+
+    g_variant_get(parameters, "(b)", &all);
+    g_variant_builder_init(&b, G_VARIANT_TYPE_OBJECT_PATH_ARRAY);
+    for (guint i = 0; i < self->migrations->len; i++) {
+        const SevmigBusObject *migration = self->migrations->pdata[i];
+
+        if (all || migration->active)
+            g_variant_builder_add(&b, "o", migration->path);
+    }
+    return g_variant_new("(ao)", &b);
+}
+
+static GVariant *
+call_list_policies(SevmigBusObject *object, GVariant *parameters, GError **error)
+{
+    return g_variant_new("(@aa{sv})", object->bus->ops->list_policies(object->bus->user_data));
+}
+
+static GVariant *
+call_get_policy(SevmigBusObject *object, GVariant *parameters, GError **error)
+{
+    g_autofree char *xml = NULL;
+    const char *name;
+
+    g_variant_get(parameters, "(&s)", &name);
+    xml = object->bus->ops->get_policy(name, object->bus->user_data, error);
+    return xml != NULL ? g_variant_new("(s)", xml) : NULL;
+}
+
+static GVariant *
+call_reload_policies(SevmigBusObject *object, GVariant *parameters, GError **error)
+{
+    guint count;
+
+    if (!object->bus->ops->reload_policies(&count, object->bus->user_data, error))
+        return NULL;
+    return g_variant_new("(u)", count);
+}
+
+static void request_explain(Request *request);
+
+/* Exactly one of `call` (answers at once) and `start` (answers later) is set. */
+struct MethodRow {
+    const char *interface;
+    const char *method;
+    const char *action;
+    GVariant *(*call)(SevmigBusObject *object, GVariant *parameters, GError **error);
+    void (*start)(Request *request);
+};
+
+static const MethodRow methods[] = {
+    {PROPERTIES_INTERFACE, "Get", SEVMIG_POLKIT_READ, call_get, NULL},
+    {PROPERTIES_INTERFACE, "GetAll", SEVMIG_POLKIT_READ, call_get_all, NULL},
+    {SEVMIG_MANAGER_INTERFACE, "ListMigrations", SEVMIG_POLKIT_READ, call_list_migrations, NULL},
+    {SEVMIG_MANAGER_INTERFACE, "ListPolicies", SEVMIG_POLKIT_READ, call_list_policies, NULL},
+    {SEVMIG_MANAGER_INTERFACE, "GetPolicy", SEVMIG_POLKIT_READ, call_get_policy, NULL},
+    {SEVMIG_MANAGER_INTERFACE, "Explain", SEVMIG_POLKIT_READ, NULL, request_explain},
+    {SEVMIG_MANAGER_INTERFACE, "ReloadPolicies", SEVMIG_POLKIT_RELOAD_POLICIES,
+     call_reload_policies, NULL},
+};
+
+static const MethodRow *
+method_find(const char *interface, const char *method)
+{
+    for (gsize i = 0; i < G_N_ELEMENTS(methods); i++) {
+        if (strcmp(methods[i].interface, interface) == 0 && strcmp(methods[i].method, method) == 0)
+            return &methods[i];
+    }
+    return NULL;
+}
+
+static void
+request_free(Request *request)
+{
+    sevmig_bus_unref(request->bus);
+    g_object_unref(request->invocation);
+    g_free(request);
+}
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Request, request_free)
+
+/* g_dbus_method_invocation_return_*() takes over a reference of its own. */
+static void
+request_return_value(Request *request, GVariant *value)
+{
+    g_dbus_method_invocation_return_value(g_object_ref(request->invocation), value);
+}
+
+static void
+request_return_error(Request *request, GError *error)
+{
+    g_dbus_method_invocation_take_error(g_object_ref(request->invocation), sevmig_bus_error(error));
+}
+
+static void
+explained(GObject *source_object, GAsyncResult *result, gpointer user_data)
+{
+    g_autoptr(Request) request = user_data;
+    g_autoptr(GVariant) value = NULL;
+    GError *error = NULL;
+
+    if (request->bus->ops == NULL)
+        return;
+    value = request->bus->ops->explain_finish(result, &error);
+    if (value != NULL)
+        request_return_value(request, value);
+    else
+        request_return_error(request, error);
+}
+
+static void
+request_explain(Request *request)
+{
+    SevmigBus *self = request->bus;
+    const char *domain;
+
+    g_variant_get(g_dbus_method_invocation_get_parameters(request->invocation), "(&s)", &domain);
+    self->ops->explain(domain, explained, request, self->user_data);
+}
+
+static void
+request_run(Request *request)
+{
+    GDBusMethodInvocation *invocation = request->invocation;
+    SevmigBusObject *object =
+        sevmig_bus_find(request->bus, g_dbus_method_invocation_get_object_path(invocation));
+    g_autoptr(Request) owned = request;
+    GError *error = NULL;
+    GVariant *value;
+
+    if (object == NULL) {
+        request_return_error(request, g_error_new_literal(SEVMIG_ERROR, SEVMIG_ERROR_NOT_FOUND,
+                                                          "this migration is no longer listed"));
+        return;
+    }
+    if (request->row->start != NULL) {
+        request->row->start(g_steal_pointer(&owned));
+        return;
+    }
+    value = request->row->call(object, g_dbus_method_invocation_get_parameters(invocation), &error);
+    if (value != NULL)
+        request_return_value(request, value);
+    else
+        request_return_error(request, error);
+}
+
+static void
+authorized(GObject *source_object, GAsyncResult *result, gpointer user_data)
+{
+    g_autoptr(Request) request = user_data;
+    g_autoptr(GError) error = NULL;
+
+    if (request->bus->ops == NULL)
+        return; /* the bus has been left; nobody hears an answer */
+    if (sevmig_polkit_check_finish(result, &error)) {
+        request_run(g_steal_pointer(&request));
+        return;
+    }
+    sevmig_log(G_LOG_LEVEL_INFO, NULL, "%s refused to %s: %s", request->row->method,
+               g_dbus_method_invocation_get_sender(request->invocation), error->message);
+    request_return_error(request, g_steal_pointer(&error));
+}
+
+static void
+method_call(GDBusConnection *connection, const char *sender, const char *path,
+            const char *interface, const char *method, GVariant *parameters,
+            GDBusMethodInvocation *invocation, gpointer user_data)
+{
+    SevmigBus *self = user_data;
+    const MethodRow *row = method_find(interface, method);
+    GDBusMessageFlags flags =
+        g_dbus_message_get_flags(g_dbus_method_invocation_get_message(invocation));
+    Request *request;
+
+    if (row == NULL) {
+        g_dbus_method_invocation_return_error(invocation, SEVMIG_ERROR, SEVMIG_ERROR_NOT_AUTHORIZED,
+                                              "not authorized: nothing allows %s.%s", interface,
+                                              method);
+        return;
+    }
+    request = g_new0(Request, 1);
+    request->bus = g_rc_box_acquire(self);
+    request->invocation = invocation; /* its reference is ours to give back */
+    request->row = row;
+    sevmig_polkit_check_async(self->polkit, sender, row->action,
+                              flags & G_DBUS_MESSAGE_FLAGS_ALLOW_INTERACTIVE_AUTHORIZATION,
+                              authorized, request);
+}
+
+const GDBusInterfaceVTable SEVMIG_BUS_VTABLE = {.method_call = method_call};

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "outgoing.h"
+
+#include <libvirt/virterror.h>
+#include <stdlib.h>
+
+#include "detect.h"
+#include "libvirt-error.h"
+#include "log.h"
+#include "sevmig-error.h"
+
+#define US_PER_MS 1000
+
+void
+sevmig_found_free(SevmigFound *found)
+{
+    if (found == NULL)
+        return;
+    virDomainFree(found->domain);
+    g_free(found->name);
+    g_free(found->xml);
+    g_free(found);
+}
+
+/* The first question: costs no lock in libvirt. */
+static SevmigSide
+ask_state(virDomainPtr domain, GError **error)
+{
+    int state, reason;
+
+    if (virDomainGetState(domain, &state, &reason, 0) >= 0)
+        return sevmig_detect_side_of_state(state, reason);
+    if (virGetLastErrorCode() == VIR_ERR_NO_DOMAIN)
+        return SEVMIG_SIDE_NONE;
+    sevmig_libvirt_error_set(error, "state of domain %s", virDomainGetName(domain));
+    return SEVMIG_SIDE_UNKNOWN;
+}
+
+/* The second: takes a job, so not for a domain that may be incoming. */
+static SevmigSide
+ask_job(virDomainPtr domain, guint64 *elapsed_us, GError **error)
+{
+    virTypedParameterPtr params = NULL;
+    int n_params = 0, type = VIR_DOMAIN_JOB_NONE, operation = -1;
+    unsigned long long elapsed_ms = 0;
+    SevmigSide side;
+
+    if (virDomainGetJobStats(domain, &type, &params, &n_params, 0) < 0) {
+        side = sevmig_detect_side_of_error(virGetLastErrorCode());
+        if (side == SEVMIG_SIDE_UNKNOWN)
+            sevmig_libvirt_error_set(error, "job of domain %s", virDomainGetName(domain));
+        return side;
+    }
+    virTypedParamsGetInt(params, n_params, VIR_DOMAIN_JOB_OPERATION, &operation);
+    virTypedParamsGetULLong(params, n_params, VIR_DOMAIN_JOB_TIME_ELAPSED, &elapsed_ms);
+    virTypedParamsFree(params, n_params);
+    *elapsed_us = elapsed_ms * US_PER_MS;
+    return sevmig_detect_side_of_job(type, operation);
+}
+
+static char *
+describe(virDomainPtr domain, GError **error)
+{
+    char *xml = virDomainGetXMLDesc(domain, 0);
+    char *copy = g_strdup(xml);
+
+    if (xml == NULL)
+        sevmig_libvirt_error_set(error, "description of domain %s", virDomainGetName(domain));
+    free(xml);
+    return copy;
+}
+
+SevmigFound *
+sevmig_outgoing_look(virDomainPtr domain, GError **error)
+{
+    g_autoptr(GError) local = NULL;
+    guint64 elapsed_us = 0;
+    SevmigSide side = ask_state(domain, &local);
+    SevmigFound *found;
+    char *xml;
+
+    if (local == NULL && side == SEVMIG_SIDE_UNKNOWN)
+        side = ask_job(domain, &elapsed_us, &local);
+    if (local != NULL) {
+        g_propagate_error(error, g_steal_pointer(&local));
+        return NULL;
+    }
+    if (side != SEVMIG_SIDE_SOURCE)
+        return NULL;
+    xml = describe(domain, error);
+    if (xml == NULL)
+        return NULL;
+    found = g_new0(SevmigFound, 1);
+    virDomainRef(domain);
+    found->domain = domain;
+    found->name = g_strdup(virDomainGetName(domain));
+    virDomainGetUUIDString(domain, found->uuid);
+    found->xml = xml;
+    found->elapsed_us = elapsed_us;
+    return found;
+}
+
+GPtrArray *
+sevmig_outgoing_list(virConnectPtr connection, GError **error)
+{
+    g_autoptr(GPtrArray) list = g_ptr_array_new_with_free_func((GDestroyNotify)sevmig_found_free);
+    virDomainPtr *domains = NULL;
+    int n = virConnectListAllDomains(connection, &domains, VIR_CONNECT_LIST_DOMAINS_ACTIVE);
+
+    if (n < 0) {
+        sevmig_libvirt_error_set(error, "cannot list domains");
+        return NULL;
+    }
+    for (int i = 0; i < n; i++) {
+        g_autoptr(GError) local = NULL;
+        SevmigFound *found = sevmig_outgoing_look(domains[i], &local);
+
+        if (found != NULL)
+            g_ptr_array_add(list, found);
+        else if (local != NULL)
+            sevmig_log(G_LOG_LEVEL_WARNING, NULL, "%s, ignoring", local->message);
+        virDomainFree(domains[i]);
+    }
+    free(domains);
+    return g_steal_pointer(&list);
+}
+
+static virDomainPtr
+lookup(virConnectPtr connection, const char *name, GError **error)
+{
+    virDomainPtr domain = virDomainLookupByName(connection, name);
+
+    if (domain == NULL && g_uuid_string_is_valid(name))
+        domain = virDomainLookupByUUIDString(connection, name);
+    if (domain != NULL)
+        return domain;
+    if (virGetLastErrorCode() == VIR_ERR_NO_DOMAIN)
+        g_set_error(error, SEVMIG_ERROR, SEVMIG_ERROR_NOT_FOUND, "no domain on this host is %s",
+                    name);
+    else
+        sevmig_libvirt_error_set(error, "cannot look up domain %s", name);
+    return NULL;
+}
+
+char *
+sevmig_outgoing_describe(virConnectPtr connection, const char *name, GError **error)
+{
+    virDomainPtr domain = lookup(connection, name, error);
+    char *xml = NULL;
+
+    if (domain == NULL)
+        return NULL;
+    if (ask_state(domain, NULL) == SEVMIG_SIDE_DESTINATION)
+        g_set_error(error, SEVMIG_ERROR, SEVMIG_ERROR_REFUSED,
+                    "domain %s is arriving on this host, ask its source", name);
+    else
+        xml = describe(domain, error);
+    virDomainFree(domain);
+    return xml;
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * outgoing.h - looks whether a domain is the source of a migration (blocking; for threads)
+ */
+#ifndef SEVMIGD_OUTGOING_H
+#define SEVMIGD_OUTGOING_H
+
+#include <glib.h>
+#include <libvirt/libvirt.h>
+
+#define SEVMIG_UUID_SIZE VIR_UUID_STRING_BUFLEN
+
+/* A domain that is the source of a migration. */
+typedef struct {
+    virDomainPtr domain; /* a reference */
+    char *name;
+    char uuid[SEVMIG_UUID_SIZE];
+    char *xml;
+    guint64 elapsed_us;
+} SevmigFound;
+
+void sevmig_found_free(SevmigFound *found);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(SevmigFound, sevmig_found_free)
+
+/* NULL without `error`: it is not. NULL with `error`: it cannot be told. */
+SevmigFound *sevmig_outgoing_look(virDomainPtr domain, GError **error);
+
+/* Every domain that is; those that cannot be told are left out with a warning in the log. */
+GPtrArray *sevmig_outgoing_list(virConnectPtr connection, GError **error);
+
+/* The description of a domain, by name or UUID; caller frees. Refused for one that is arriving. */
+char *sevmig_outgoing_describe(virConnectPtr connection, const char *name, GError **error);
+
+#endif

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * session.h - one outgoing migration, from its discovery to its summary
+ *
+ *   running --pre-switchover, device--> quiet --completed, failed, cancelled--> finishing --> ended
+ *      |  `----------------------------------------------------------------------^             ^
+ *      `--release--> releasing ----------------------------------------------------------------'
+ *
+ * While running, each tick makes one call that applies what the controller decided at the one
+ * before, renews the lease and brings statistics; never two at a time. In `quiet` nothing is asked:
+ * libvirt needs the monitor then, with the vCPUs stopped. A guest that cannot be steered is
+ * observed: same states, fewer calls or none.
+ */
+#ifndef SEVMIGD_SESSION_H
+#define SEVMIGD_SESSION_H
+
+#include "actuator.h"
+#include "info.h"
+#include "qmpc-migration.h"
+#include "sevmig-policy-resolve.h"
+
+typedef struct SevmigSession SevmigSession;
+
+typedef struct {
+    /* info() has other values. */
+    void (*changed)(SevmigSession *session, gpointer user_data);
+    /* Once; the session may be freed from within. */
+    void (*ended)(SevmigSession *session, gpointer user_data);
+} SevmigSessionOps;
+
+typedef struct {
+    const char *id;
+    const char *domain;
+    const char *uuid;
+    const SevmigResolution *resolution; /* read by sevmig_session_new() only */
+    SevmigActuator *actuator;           /* taken over */
+    const char *records_dir;            /* NULL: nothing is recorded */
+    guint64 fixed_downtime_us;          /* see SevmigControlParams */
+    guint64 elapsed_us;                 /* how long the migration has run already */
+    gboolean dry_run;                   /* decide and record, act on nothing */
+    guint tick_ms;                      /* 0: the usual 100 */
+} SevmigSessionSetup;
+
+/* What libvirt says of a job that has ended; 0: it does not say. */
+typedef struct {
+    guint64 downtime_us;
+    guint64 elapsed_us;
+} SevmigJobResult;
+
+SevmigSession *sevmig_session_new(const SevmigSessionSetup *setup, const SevmigSessionOps *ops,
+                                  gpointer user_data);
+void sevmig_session_start(SevmigSession *session);
+/* No callback comes from within or after this. */
+void sevmig_session_free(SevmigSession *session);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(SevmigSession, sevmig_session_free)
+
+/* What happens to the migration. Ignored once it has ended. */
+void sevmig_session_migration_event(SevmigSession *session, const QmpcEvent *event);
+void sevmig_session_job_completed(SevmigSession *session, const SevmigJobResult *result);
+void sevmig_session_domain_gone(SevmigSession *session);
+
+/* Stops steering, puts QEMU's values back and ends. `reachable` FALSE: libvirt is gone, so nothing
+   can be said to QEMU any more, and the lease does it. */
+void sevmig_session_release(SevmigSession *session, const char *why, gboolean reachable);
+
+const SevmigInfo *sevmig_session_info(const SevmigSession *session);
+
+#endif

@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "watcher.h"
+
+#include <libvirt/libvirt-qemu.h>
+#include <libvirt/virterror.h>
+
+#include "detect.h"
+#include "libvirt-error.h"
+#include "log.h"
+#include "outgoing.h"
+#include "sevmig-error.h"
+#include "worker.h"
+
+#define EVENTS "^(MIGRATION|X_SEV)"
+/* Looking at a domain may have to wait for libvirt's job lock, which gives up after 30 s. */
+#define LOOK_TIMEOUT_MS 35000u
+/* Between `setup` and the end of a look there are few events; a flood is somebody's bug. */
+#define MOST_KEPT_EVENTS 64u
+#define US_PER_MS 1000
+
+/*
+ * Counted by references (g_atomic_rc_box): a look under way holds one, so does each registration
+ * with libvirt, which may give it back in any thread. All else is the main context's.
+ */
+struct SevmigWatcher {
+    const SevmigWatcherOps *ops; /* NULL once freed */
+    gpointer user_data;
+    virConnectPtr connection; /* a reference, given back by the hanging up */
+    GHashTable *looks;        /* uuid -> GArray of QmpcEvent: domains that are being looked at */
+    int monitor_id;           /* -1: not registered */
+    int lifecycle_id;
+    int job_id;
+    gboolean beginning; /* a thread uses connection and ids */
+};
+
+typedef struct {
+    SevmigWatcher *watcher;
+    char uuid[SEVMIG_UUID_SIZE];
+} Look;
+
+static void
+watcher_clear(gpointer data)
+{
+    SevmigWatcher *self = data;
+
+    g_hash_table_unref(self->looks);
+}
+
+static void
+watcher_unref(SevmigWatcher *self)
+{
+    g_atomic_rc_box_release_full(self, watcher_clear);
+}
+
+/* --- Looking at one domain --- */
+
+static void
+look_free(Look *look)
+{
+    watcher_unref(look->watcher);
+    g_free(look);
+}
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Look, look_free)
+
+static gpointer
+look_thread(gpointer data, GError **error)
+{
+    return sevmig_outgoing_look(data, error);
+}
+
+static void
+domain_unref(gpointer data)
+{
+    virDomainFree(data);
+}
+
+static void
+watcher_tell(SevmigWatcher *self, const SevmigFound *found)
+{
+    SevmigOutgoing outgoing = {
+        .domain = found->domain,
+        .name = found->name,
+        .uuid = found->uuid,
+        .xml = found->xml,
+        .elapsed_us = found->elapsed_us,
+    };
+
+    if (!self->ops->follows(found->uuid, self->user_data))
+        self->ops->found(&outgoing, self->user_data);
+}
+
+static void
+look_done(GObject *source_object, GAsyncResult *result, gpointer user_data)
+{
+    g_autoptr(Look) look = user_data;
+    SevmigWatcher *self = look->watcher;
+    g_autoptr(GError) error = NULL;
+    g_autoptr(SevmigFound) found = sevmig_worker_run_finish(result, &error);
+    g_autoptr(GArray) kept = NULL;
+
+    if (self->ops == NULL)
+        return;
+    g_hash_table_steal_extended(self->looks, look->uuid, NULL, (gpointer *)&kept);
+    if (error != NULL)
+        sevmig_log(G_LOG_LEVEL_WARNING, NULL, "a migration, perhaps: %s, ignoring", error->message);
+    if (found == NULL)
+        return;
+    watcher_tell(self, found);
+    for (guint i = 0; kept != NULL && i < kept->len; i++) {
+        if (self->ops == NULL || !self->ops->follows(look->uuid, self->user_data))
+            return;
+        self->ops->event(look->uuid, &g_array_index(kept, QmpcEvent, i), self->user_data);
+    }
+}
+
+static void
+watcher_look(SevmigWatcher *self, virDomainPtr domain, const char *uuid)
+{
+    g_autofree char *what =
+        g_strdup_printf("libvirt, asked about domain %s,", virDomainGetName(domain));
+    Look *look = g_new0(Look, 1);
+
+    virDomainRef(domain);
+    look->watcher = g_atomic_rc_box_acquire(self);
+    g_strlcpy(look->uuid, uuid, sizeof(look->uuid));
+    g_hash_table_insert(self->looks, g_strdup(uuid), g_array_new(FALSE, FALSE, sizeof(QmpcEvent)));
+    sevmig_worker_run_async(what, look_thread, domain, domain_unref,
+                            (GDestroyNotify)sevmig_found_free, LOOK_TIMEOUT_MS, NULL, look_done,
+                            look);
+}
+
+/* --- What libvirt says --- */
+
+static void
+on_monitor_event(virConnectPtr connection, virDomainPtr domain, const char *name, long long seconds,
+                 unsigned int micros, const char *details, void *opaque)
+{
+    SevmigWatcher *self = opaque;
+    char uuid[SEVMIG_UUID_SIZE];
+    g_autoptr(GError) error = NULL;
+    QmpcEvent event;
+    GArray *kept;
+
+    if (self->ops == NULL || virDomainGetUUIDString(domain, uuid) < 0)
+        return;
+    if (!qmpc_event_parse(name, details, &event, &error)) {
+        sevmig_log(G_LOG_LEVEL_WARNING, NULL, "event of domain %s: %s, ignoring",
+                   virDomainGetName(domain), error->message);
+        return;
+    }
+    sevmig_log(G_LOG_LEVEL_DEBUG, NULL, "domain %s: %s %s", virDomainGetName(domain), name,
+               details != NULL ? details : "");
+    kept = g_hash_table_lookup(self->looks, uuid);
+    if (self->ops->follows(uuid, self->user_data))
+        self->ops->event(uuid, &event, self->user_data);
+    else if (kept != NULL && kept->len < MOST_KEPT_EVENTS)
+        g_array_append_val(kept, event);
+    else if (kept == NULL && event.type == QMPC_EVENT_MIGRATION &&
+             sevmig_detect_status_starts(event.status))
+        watcher_look(self, domain, uuid);
+}
+
+static int
+on_lifecycle(virConnectPtr connection, virDomainPtr domain, int event, int detail, void *opaque)
+{
+    SevmigWatcher *self = opaque;
+    char uuid[SEVMIG_UUID_SIZE];
+
+    if (self->ops == NULL || virDomainGetUUIDString(domain, uuid) < 0)
+        return 0;
+    if ((event == VIR_DOMAIN_EVENT_STOPPED || event == VIR_DOMAIN_EVENT_CRASHED) &&
+        self->ops->follows(uuid, self->user_data))
+        self->ops->gone(uuid, self->user_data);
+    return 0;
+}
+
+static void
+on_job_completed(virConnectPtr connection, virDomainPtr domain, virTypedParameterPtr params,
+                 int n_params, void *opaque)
+{
+    SevmigWatcher *self = opaque;
+    unsigned long long downtime_ms = 0, elapsed_ms = 0;
+    char uuid[SEVMIG_UUID_SIZE];
+    SevmigJobResult result;
+
+    if (self->ops == NULL || virDomainGetUUIDString(domain, uuid) < 0 ||
+        !self->ops->follows(uuid, self->user_data))
+        return;
+    virTypedParamsGetULLong(params, n_params, VIR_DOMAIN_JOB_DOWNTIME, &downtime_ms);
+    virTypedParamsGetULLong(params, n_params, VIR_DOMAIN_JOB_TIME_ELAPSED, &elapsed_ms);
+    result = (SevmigJobResult){downtime_ms * US_PER_MS, elapsed_ms * US_PER_MS};
+    self->ops->job_completed(uuid, &result, self->user_data);
+}
+
+/* --- Beginning and end --- */
+
+static void
+registration_unref(void *opaque)
+{
+    watcher_unref(opaque);
+}
+
+/* Blocking; -1 for what could not be registered. */
+static gboolean
+watcher_register(SevmigWatcher *self, GError **error)
+{
+    virConnectPtr c = self->connection;
+
+    self->monitor_id = virConnectDomainQemuMonitorEventRegister(
+        c, NULL, EVENTS, on_monitor_event, g_atomic_rc_box_acquire(self), registration_unref,
+        VIR_CONNECT_DOMAIN_QEMU_MONITOR_EVENT_REGISTER_REGEX);
+    if (self->monitor_id < 0)
+        goto failed;
+    self->lifecycle_id = virConnectDomainEventRegisterAny(
+        c, NULL, VIR_DOMAIN_EVENT_ID_LIFECYCLE, VIR_DOMAIN_EVENT_CALLBACK(on_lifecycle),
+        g_atomic_rc_box_acquire(self), registration_unref);
+    if (self->lifecycle_id < 0)
+        goto failed;
+    self->job_id = virConnectDomainEventRegisterAny(
+        c, NULL, VIR_DOMAIN_EVENT_ID_JOB_COMPLETED, VIR_DOMAIN_EVENT_CALLBACK(on_job_completed),
+        g_atomic_rc_box_acquire(self), registration_unref);
+    if (self->job_id >= 0)
+        return TRUE;
+
+failed:
+    /* libvirt did not take over the reference of the one that failed. */
+    sevmig_libvirt_error_set(error, "cannot listen to QEMU's events");
+    watcher_unref(self);
+    return FALSE;
+}
+
+/* Registrations hold references to the connection, so they are taken back one by one. */
+static gpointer
+hang_up_thread(gpointer data, GError **error)
+{
+    SevmigWatcher *self = data;
+
+    if (self->monitor_id >= 0)
+        virConnectDomainQemuMonitorEventDeregister(self->connection, self->monitor_id);
+    if (self->lifecycle_id >= 0)
+        virConnectDomainEventDeregisterAny(self->connection, self->lifecycle_id);
+    if (self->job_id >= 0)
+        virConnectDomainEventDeregisterAny(self->connection, self->job_id);
+    virConnectClose(self->connection);
+    return NULL;
+}
+
+static void
+watcher_hang_up(SevmigWatcher *self)
+{
+    sevmig_worker_run_async("libvirt", hang_up_thread, g_atomic_rc_box_acquire(self),
+                            (GDestroyNotify)watcher_unref, NULL, 0, NULL, NULL, NULL);
+}
+
+static gpointer
+begin_thread(gpointer data, GError **error)
+{
+    SevmigWatcher *self = data;
+
+    if (!watcher_register(self, error))
+        return NULL;
+    /* After registering, so that a migration which starts in between is seen at least once. */
+    return sevmig_outgoing_list(self->connection, error);
+}
+
+static void
+begun(GObject *source_object, GAsyncResult *result, gpointer user_data)
+{
+    SevmigWatcher *self = user_data;
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GPtrArray) found = sevmig_worker_run_finish(result, &error);
+
+    self->beginning = FALSE;
+    if (self->ops == NULL) {
+        watcher_hang_up(self); /* freed meanwhile */
+    } else if (found == NULL) {
+        self->ops->failed(error, self->user_data);
+    } else {
+        for (guint i = 0; i < found->len && self->ops != NULL; i++)
+            watcher_tell(self, found->pdata[i]);
+        if (self->ops != NULL)
+            self->ops->ready(self->user_data);
+    }
+    watcher_unref(self);
+}
+
+SevmigWatcher *
+sevmig_watcher_new(virConnectPtr connection, const SevmigWatcherOps *ops, gpointer user_data)
+{
+    SevmigWatcher *self = g_atomic_rc_box_new0(SevmigWatcher);
+
+    virConnectRef(connection);
+    self->connection = connection;
+    self->ops = ops;
+    self->user_data = user_data;
+    self->looks =
+        g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_array_unref);
+    self->monitor_id = self->lifecycle_id = self->job_id = -1;
+    self->beginning = TRUE;
+    sevmig_worker_run_async("libvirt", begin_thread, g_atomic_rc_box_acquire(self),
+                            (GDestroyNotify)watcher_unref, NULL, 0, NULL, begun,
+                            g_atomic_rc_box_acquire(self));
+    return self;
+}
+
+void
+sevmig_watcher_free(SevmigWatcher *self)
+{
+    if (self == NULL)
+        return;
+    self->ops = NULL;
+    if (!self->beginning)
+        watcher_hang_up(self); /* else when the thread that uses the connection has ended */
+    watcher_unref(self);
+}
