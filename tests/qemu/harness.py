@@ -18,7 +18,9 @@ import unittest
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 QEMU = os.environ.get('SEVMIG_QEMU', str(ROOT / 'build/qemu/build/qemu-system-x86_64'))
-SWPSP = os.environ.get('SEVMIG_SWPSP', '')
+SWPSP = os.environ.get('SEVMIG_SWPSP', str(ROOT / 'build/plugin/qemu/swpsp/swpsp'))
+# Where a QEMU that is not installed finds the guests' firmware.
+FIRMWARE = [arg for path in ('/usr/share/seabios', '/usr/share/qemu') for arg in ('-L', path)]
 # Generous: a test host may be slow. No test measures anything against it.
 PATIENCE_S = 60
 
@@ -38,12 +40,23 @@ class Qmp:
     def __init__(self, path):
         self.sock = socket.socket(socket.AF_UNIX)
         self.sock.settimeout(PATIENCE_S)
-        self.sock.connect(str(path))
+        self._connect(str(path))
         self.lines = self.sock.makefile('rb')
         self.events = []
         self.next_id = 0
         assert set(self._read()) == {'QMP'}, 'no QMP greeting'
         self.cmd('qmp_capabilities')
+
+    def _connect(self, path):
+        """The socket is there a moment before somebody listens on it."""
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                return self.sock.connect(path)
+            except ConnectionRefusedError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.01)
 
     def _read(self):
         line = self.lines.readline()
@@ -137,7 +150,7 @@ class Qemu(Process):
 
     def __init__(self, name, args, directory):
         self.qmp_path = directory / f'{name}.qmp'
-        argv = [QEMU, '-name', name, '-nodefaults', '-display', 'none', '-no-user-config',
+        argv = [QEMU, *FIRMWARE, '-name', name, '-nodefaults', '-display', 'none', '-no-user-config',
                 '-qmp', f'unix:{self.qmp_path},server=on,wait=off', *args]
         super().__init__(name, argv, directory)
         self.wait_for(self.qmp_path)
@@ -163,6 +176,7 @@ class TestCase(unittest.TestCase):
         # Socket paths are short; the build tree's may not be.
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix='sevmig-'))
         self.addCleanup(shutil.rmtree, self.dir)
+        self.processes = []
 
     def start_qemu(self, name, args):
         qemu = Qemu(name, args, self.dir)
@@ -172,11 +186,38 @@ class TestCase(unittest.TestCase):
     def start_swpsp(self, name='psp', args=()):
         """A software firmware; the path of its socket."""
         path = self.dir / f'{name}.sock'
-        psp = Process(name, [SWPSP, '--socket', str(path), '--state-dir',
+        psp = Process(name, [SWPSP, '--socket', str(path), '--state',
                              str(self.dir / f'{name}.d'), *args], self.dir)
         self.addCleanup(psp.stop)
+        self.processes.append(psp)
         psp.wait_for(path)
         return path
+
+    def start_sev_pair(self, args, time_scale=100):
+        """Source and destination, each with a firmware that is `time_scale` times too fast."""
+        qemus = []
+        for name, more in ('src', []), ('dst', ['-incoming', 'defer']):
+            psp = self.start_swpsp(f'psp-{name}', ['--time-scale', str(time_scale)])
+            qemus.append(self.start_qemu(name, [*args, *sev_args(psp), *more]))
+        return qemus
+
+    def migrate(self, src, dst):
+        """Start a migration, with a return path as libvirt has it."""
+        uri = f'unix:{self.dir}/migration'
+        for qemu in src, dst:
+            qemu.qmp.cmd('migrate-set-capabilities', capabilities=[
+                {'capability': name, 'state': True} for name in ('return-path', 'events')])
+        dst.qmp.cmd('migrate-incoming', uri=uri)
+        src.qmp.cmd('migrate', uri=uri)
+
+    def wait_status(self, qemu, *statuses):
+        """The first of the MIGRATION event's statuses to come that is among these."""
+        while True:
+            status = qemu.qmp.take_event('MIGRATION')['data']['status']
+            if status in statuses:
+                return status
+            if status in ('completed', 'failed', 'cancelled'):
+                raise AssertionError(f'migration {status}: {qemu.text()}')
 
     def assertQmpError(self, words, call, *args, **kwargs):
         """The call fails with GenericError and all these words."""

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Busy guests: every vCPU runs busy.S for ever."""
+
+import subprocess
+
+import harness
+
+
+def build(directory):
+    """The boot floppy; its path."""
+    image = directory / 'busy.img'
+    obj = directory / 'busy.o'
+    subprocess.check_call(['gcc', '-m32', '-c', '-o', obj, harness.HERE / 'busy.S'])
+    subprocess.check_call(['ld', '-m', 'elf_i386', '-Ttext=0', '-e', '0', '--oformat', 'binary',
+                           '-o', image, obj])
+    return image
+
+
+def args(directory, vcpus=2, ram_mib=16, thread='multi'):
+    return ['-accel', f'tcg,thread={thread}', '-cpu', 'max', '-smp', str(vcpus),
+            '-m', str(ram_mib), '-machine', 'pc',
+            '-drive', f'file={build(directory)},format=raw,if=floppy,readonly=on']
+
+
+def vcpus(qemu):
+    """What x-query-sev-migration says of each vCPU, by index."""
+    info = qemu.qmp.cmd('x-query-sev-migration')
+    return {vcpu['cpu-index']: vcpu for vcpu in info['vcpus']}
+
+
+def wait_busy(test, qemu, n):
+    """Wait until n vCPUs have run for a while."""
+    import time
+    deadline = time.monotonic() + harness.PATIENCE_S
+    start = vcpus(qemu)
+    while True:
+        now = vcpus(qemu)
+        if sum(now[i]['cpu-us'] - start[i]['cpu-us'] > 100000 for i in now) == n:
+            return
+        test.assertLess(time.monotonic(), deadline, 'the guest is not busy')
+        time.sleep(0.05)

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""When a tuned migration stops and copies, and when it sends."""
+
+import time
+import unittest
+
+import busy
+from test_tune import Tuned, tune
+
+
+class Switchover(Tuned):
+    def status(self):
+        return self.src.qmp.cmd('query-migrate')['status']
+
+    def wait_query(self, condition):
+        while not condition(self.query()):
+            self.assertEqual(self.status(), 'active')
+            time.sleep(0.02)
+
+    def test_hold(self):
+        """Holding outlasts the limit; the dirty set is still followed, but not in a busy loop."""
+        tune(self.src, switchover='hold', lease_ms=60000)
+        self.src.qmp.cmd('migrate-set-parameters', downtime_limit=2000000)
+        self.wait_query(lambda info: info['ram']['pass'] > 1)
+        first = self.query()['ram']['sync-count']
+        start = time.monotonic()
+        time.sleep(1)
+        syncs = self.query()['ram']['sync-count'] - first
+        self.assertGreater(syncs, 2)
+        self.assertLess(syncs, 60 * (time.monotonic() - start))
+        self.assertEqual(self.status(), 'active')
+        tune(self.src, switchover='auto', lease_ms=60000)
+        self.wait_status(self.src, 'completed')
+
+    def test_hold_ends_with_the_lease(self):
+        self.src.qmp.cmd('migrate-set-parameters', downtime_limit=2000000)
+        tune(self.src, switchover='hold', lease_ms=1000)
+        self.wait_status(self.src, 'completed')
+        self.assertTrue(self.src.qmp.seen('X_SEV_MIGRATION_LEASE_EXPIRED'))
+
+    def test_hold_and_cancel(self):
+        tune(self.src, switchover='hold', lease_ms=60000)
+        self.src.qmp.cmd('migrate-set-parameters', downtime_limit=2000000)
+        self.wait_query(lambda info: info['ram']['pass'] > 1)
+        self.src.qmp.cmd('migrate_cancel')
+        self.wait_status(self.src, 'cancelled')
+        self.assertEqual(self.src.qmp.cmd('query-status')['status'], 'running')
+        busy.wait_busy(self, self.src, 2)
+
+    def test_now(self):
+        """The client does not allow enough downtime; now stops and copies nevertheless."""
+        self.wait_query(lambda info: info['ram']['sync-count'] > 20)
+        tune(self.src, switchover='now', lease_ms=60000)
+        self.wait_status(self.src, 'completed')
+        self.assertEqual(self.dst.qmp.cmd('query-status')['status'], 'running')
+
+    def test_downtime_limit(self):
+        """The override decides, and is not seen in the client's parameter."""
+        tune(self.src, downtime_limit_us=2000000000)
+        self.wait_status(self.src, 'completed')
+        self.assertEqual(self.src.qmp.cmd('query-migrate-parameters')['downtime-limit'], 1)
+
+    def test_lower_downtime_limit(self):
+        tune(self.src, downtime_limit_us=1000)
+        self.src.qmp.cmd('migrate-set-parameters', downtime_limit=2000000)
+        first = self.query()['ram']['sync-count']
+        self.wait_query(lambda info: info['ram']['sync-count'] > first + 20)
+        self.assertEqual(self.query()['tune']['downtime-limit-us'], 1000)
+
+    def test_hold_sending(self):
+        tune(self.src, hold_sending=True, lease_ms=60000)
+        self.src.qmp.cmd('migrate-set-parameters', downtime_limit=2000000)
+        time.sleep(1)  # what was under way when the tune came
+        first = self.query()['send']
+        busy.wait_busy(self, self.src, 2)
+        time.sleep(1)
+        self.assertEqual(self.query()['send'], first)
+        self.assertEqual(self.status(), 'active')
+        tune(self.src, hold_sending=False, lease_ms=60000)
+        self.wait_status(self.src, 'completed')
+
+    def test_sync_interval(self):
+        """Syncs go on within a pass; held sending makes sure that it is one pass."""
+        tune(self.src, hold_sending=True, lease_ms=60000)
+        time.sleep(0.5)
+        first = self.query()['ram']
+        time.sleep(0.5)
+        self.assertEqual(self.query()['ram']['sync-count'], first['sync-count'])
+        tune(self.src, sync_interval_ms=50)
+        self.wait_query(lambda info: info['ram']['sync-count'] > first['sync-count'] + 5)
+        self.assertEqual(self.query()['ram']['pass'], first['pass'])
+
+
+if __name__ == '__main__':
+    unittest.main()

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Direct vCPU throttling. Shares of time are compared with wide margins: a test host is busy."""
+
+import time
+import unittest
+
+import busy
+from test_tune import Tuned, tune
+
+
+class Throttle(Tuned):
+    def setUp(self):
+        super().setUp()
+        tune(self.src, switchover='hold', lease_ms=60000)
+
+    def throttle(self, percentage, **more):
+        tune(self.src, vcpu_throttle=percentage, lease_ms=60000, **more)
+
+    def shares(self, qemu=None, seconds=1.0):
+        """Shares of time that each vCPU ran and was kept from running."""
+        qemu = qemu or self.src
+        start, first = time.monotonic(), busy.vcpus(qemu)
+        time.sleep(seconds)
+        last, end = busy.vcpus(qemu), time.monotonic()
+        return {i: tuple((last[i][key] - first[i][key]) / 1e6 / (end - start)
+                         for key in ('cpu-us', 'throttled-us')) for i in first}
+
+    def test_up_and_down(self):
+        for percentage in (50, 95, 99, 80, 20, 0):
+            with self.subTest(percentage=percentage):
+                self.throttle(percentage)
+                for ran, throttled in self.shares().values():
+                    self.assertAlmostEqual(throttled, percentage / 100, delta=0.15)
+                    self.assertLess(ran, 1.1 - throttled)
+                for vcpu in busy.vcpus(self.src).values():
+                    self.assertEqual(vcpu['throttle'], percentage)
+
+    def test_one_vcpu(self):
+        self.throttle(0, vcpu_throttles=[{'cpu-index': 1, 'percentage': 95}])
+        shares = self.shares()
+        self.assertLess(shares[0][1], 0.01)
+        self.assertGreater(shares[1][1], 0.8)
+        self.throttle(95, vcpu_throttles=[{'cpu-index': 1, 'percentage': 0}])
+        shares = self.shares()
+        self.assertGreater(shares[0][1], 0.8)
+        self.assertLess(shares[1][1], 0.01)
+        self.assertGreater(shares[1][0], 3 * shares[0][0])
+
+    def phases(self, seconds=2.0):
+        """How often vCPU 0 went from running to stunned or back."""
+        end = time.monotonic() + seconds
+        count, stunned, before = 0, False, busy.vcpus(self.src)[0]['throttled-us']
+        while time.monotonic() < end:
+            now = busy.vcpus(self.src)[0]['throttled-us']
+            if (now > before) != stunned:
+                stunned = not stunned
+                count += 1
+            before = now
+        return count
+
+    def test_slice(self):
+        self.throttle(50, throttle_slice_us=100000)
+        coarse = self.phases()
+        self.assertLess(coarse, 40)  # 20 at most, were the clock exact
+        self.throttle(50, throttle_slice_us=10000)
+        self.assertGreater(self.phases(), 2 * coarse)
+
+    def stun(self):
+        """Take both vCPUs into a stun of ten seconds."""
+        self.throttle(99, throttle_slice_us=100000)
+        while True:
+            first = busy.vcpus(self.src)
+            time.sleep(0.2)
+            last = busy.vcpus(self.src)
+            if all(last[i]['throttled-us'] - first[i]['throttled-us'] > 150000 for i in first):
+                return
+
+    def timed(self, command, **arguments):
+        start = time.monotonic()
+        self.src.qmp.cmd(command, **arguments)
+        return time.monotonic() - start
+
+    def test_wakes_when_lowered(self):
+        self.stun()
+        self.throttle(0)
+        busy.wait_busy(self, self.src, 2)
+        self.assertUnthrottled()
+
+    def test_stun_does_not_delay(self):
+        self.stun()
+        # Both need the vCPU threads; a stun goes on for nearly ten seconds.
+        self.assertLess(self.timed('human-monitor-command',
+                                   command_line='info registers -a'), 5)
+        self.assertLess(self.timed('stop'), 5)
+        first = busy.vcpus(self.src)
+        time.sleep(0.2)
+        self.assertEqual(busy.vcpus(self.src), first, 'a paused guest is not kept from running')
+        self.src.qmp.cmd('cont')
+
+    def test_stun_does_not_delay_switchover(self):
+        self.stun()
+        start = time.monotonic()
+        tune(self.src, switchover='now', lease_ms=60000)
+        self.wait_status(self.src, 'completed')
+        self.assertLess(time.monotonic() - start, 8)
+
+
+class SingleThread(Throttle):
+    """Two vCPUs that share one thread are throttled one by one."""
+
+    thread = 'single'
+
+    def test_up_and_down(self):
+        for percentage in (50, 95, 0):
+            self.throttle(percentage)
+            for ran, throttled in self.shares().values():
+                self.assertAlmostEqual(throttled, percentage / 100, delta=0.15)
+                self.assertLess(ran, 1.1 - throttled)
+
+    def test_one_vcpu(self):
+        self.throttle(0, vcpu_throttles=[{'cpu-index': 1, 'percentage': 95}])
+        shares = self.shares()
+        self.assertLess(shares[0][1], 0.01)
+        self.assertGreater(shares[1][1], 0.8)
+        self.assertGreater(shares[0][0], 0.3, 'the other vCPU has the thread for itself')
+
+
+if __name__ == '__main__':
+    unittest.main()

@@ -1,0 +1,268 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""x-sev-migration-tune: what it accepts, what it refuses, how long its values last."""
+
+import unittest
+
+import busy
+import harness
+
+DEFAULTS = {
+    'batch-gap-pages': 0,
+    'vcpu-throttle': 0,
+    'vcpu-throttles': [],
+    'throttle-slice-us': 10000,
+    'sync-interval-ms': 0,
+    'switchover': 'auto',
+    'hold-sending': False,
+    'lease-ms': 0,
+    'lease-remaining-ms': 0,
+}
+
+# argument, least, most, allowed besides
+RANGES = [
+    ('batch-pages', 1, None, None),
+    ('batch-gap-pages', 0, 16, None),
+    ('vcpu-throttle', 0, 99, None),
+    ('throttle-slice-us', 200, 100000, None),
+    ('sync-interval-ms', 50, 60000, 0),
+    ('downtime-limit-us', 1000, 2000000000, None),
+    ('lease-ms', 100, 60000, None),
+]
+
+
+def tune(qemu, **arguments):
+    return qemu.qmp.cmd('x-sev-migration-tune', **arguments)['tune']
+
+
+class Refused(harness.TestCase):
+    """Where there is nothing to tune."""
+
+    def test_no_sev(self):
+        qemu = self.start_qemu('plain', ['-accel', 'tcg', '-machine', 'none'])
+        for command in 'x-query-sev-migration', 'x-sev-migration-tune':
+            self.assertQmpError('this guest has no SEV', qemu.qmp.cmd, command)
+
+    def test_unstable(self):
+        qemu = self.start_qemu('plain', ['-accel', 'tcg', '-machine', 'none'])
+        schema = {entry['name']: entry for entry in qemu.qmp.cmd('query-qmp-schema')}
+        for name in ('x-query-sev-migration', 'x-sev-migration-tune',
+                     'X_SEV_MIGRATION_LEASE_EXPIRED'):
+            self.assertEqual(schema[name]['features'], ['unstable'])
+
+    def test_no_migration(self):
+        src, dst = self.start_sev_pair(['-accel', 'tcg', '-m', '16'])
+        self.assertQmpError('No migration is running', tune, src, batch_pages=1)
+        self.assertQmpError('destination', tune, dst, batch_pages=1)
+        for qemu in src, dst:
+            info = qemu.qmp.cmd('x-query-sev-migration')
+            self.assertEqual(info['tune'], DEFAULTS | {
+                'batch-pages': info['limits']['max-command-pages']})
+
+
+class Tuned(harness.TestCase):
+    """A migration of a busy guest that does not end by itself."""
+
+    auto_converge = False
+    thread = 'multi'
+
+    def setUp(self):
+        super().setUp()
+        # Three pages a millisecond, while the guest writes 16 over and over.
+        self.src, self.dst = self.start_sev_pair(busy.args(self.dir, thread=self.thread),
+                                                 time_scale=2)
+        busy.wait_busy(self, self.src, 2)
+        self.src.qmp.cmd('migrate-set-parameters', downtime_limit=1)
+        self.src.qmp.cmd('migrate-set-capabilities', capabilities=[
+            {'capability': 'auto-converge', 'state': self.auto_converge}])
+        self.migrate(self.src, self.dst)
+        self.wait_status(self.src, 'active')
+
+    def query(self):
+        return self.src.qmp.cmd('x-query-sev-migration')
+
+    def defaults(self):
+        return DEFAULTS | {'batch-pages': self.query()['limits']['max-command-pages']}
+
+    def assertUnthrottled(self):
+        """Time kept from running no longer grows."""
+        first = busy.vcpus(self.src)
+        busy.wait_busy(self, self.src, 2)
+        for i, vcpu in busy.vcpus(self.src).items():
+            self.assertEqual(vcpu['throttled-us'], first[i]['throttled-us'])
+            self.assertEqual(vcpu['throttle'], 0)
+
+
+class Arguments(Tuned):
+    def test_ranges(self):
+        most_batch = self.query()['limits']['max-batch-pages']
+        for name, least, most, besides in RANGES:
+            most = most or most_batch
+            for value in (least, most, besides):
+                if value is None:
+                    continue
+                with self.subTest(name=name, value=value):
+                    values = self.src.qmp.execute('x-sev-migration-tune',
+                                                  {'lease-ms': 60000, name: value})['tune']
+                    self.assertEqual(values[name], value)
+            for value in (least - 1, most + 1, -2**63, 2**63 - 1):
+                if value == besides:
+                    continue
+                with self.subTest(name=name, value=value):
+                    self.assertQmpError(
+                        [f"'{name}' is {value},", f'from {least} to {most}'],
+                        self.src.qmp.execute, 'x-sev-migration-tune',
+                        {'lease-ms': 60000, name: value})
+
+    def test_types(self):
+        for arguments in ({'vcpu-throttle': '50'}, {'hold-sending': 1}, {'switchover': 'later'},
+                          {'lease-ms': 100.5}, {'vcpu-throttles': {}}, {'vcpu_throttle': 5}):
+            with self.subTest(arguments=arguments):
+                self.assertQmpError('', self.src.qmp.execute, 'x-sev-migration-tune', arguments)
+
+    def test_vcpus(self):
+        def one(index, percentage):
+            return {'cpu-index': index, 'percentage': percentage}
+        for throttles, words in (
+                ([one(2, 10)], 'no vCPU with cpu-index 2'),
+                ([one(-1, 10)], 'no vCPU with cpu-index -1'),
+                ([one(1, 100)], ['vCPU 1 is 100', 'from 0 to 99']),
+                ([one(0, -1)], ['vCPU 0 is -1', 'from 0 to 99']),
+                ([one(1, 10), one(1, 20)], 'vCPU 1 is given twice')):
+            with self.subTest(throttles=throttles):
+                self.assertQmpError(words, tune, self.src, vcpu_throttles=throttles,
+                                    lease_ms=60000)
+        values = tune(self.src, vcpu_throttles=[one(1, 99), one(0, 0)], lease_ms=60000)
+        self.assertEqual(values['vcpu-throttles'], [one(1, 99), one(0, 0)])
+        values = tune(self.src, vcpu_throttles=[], lease_ms=60000)
+        self.assertEqual(values['vcpu-throttles'], [])
+
+    def test_lease_needed(self):
+        for arguments in ({'vcpu-throttle': 0}, {'vcpu-throttles': []}, {'hold-sending': False},
+                          {'switchover': 'auto'}):
+            # Whether or not a lease is held already.
+            for lease in ({}, {'lease-ms': 60000}):
+                self.src.qmp.execute('x-sev-migration-tune', lease)
+                with self.subTest(arguments=arguments, lease=lease):
+                    self.assertQmpError([f"'{name}'" for name in [*arguments, 'lease-ms']],
+                                        self.src.qmp.execute, 'x-sev-migration-tune', arguments)
+        values = tune(self.src, batch_pages=2, batch_gap_pages=1, throttle_slice_us=500,
+                      sync_interval_ms=100, downtime_limit_us=1000)
+        self.assertEqual((values['batch-pages'], values['downtime-limit-us']), (2, 1000))
+
+    def test_all_or_nothing(self):
+        before = tune(self.src, batch_pages=2, vcpu_throttle=10, lease_ms=60000)
+        for bad in ({'vcpu-throttle': 100}, {'lease-ms': 1}, {'batch-gap-pages': 17},
+                    {'vcpu-throttles': [{'cpu-index': 7, 'percentage': 1}]}):
+            with self.subTest(bad=bad), self.assertRaises(harness.QmpError):
+                self.src.qmp.execute('x-sev-migration-tune', {
+                    'batch-pages': 1, 'vcpu-throttle': 20, 'switchover': 'hold',
+                    'vcpu-throttles': [{'cpu-index': 0, 'percentage': 1}],
+                    'lease-ms': 30000} | bad)
+        after = self.query()['tune']
+        self.assertLessEqual(after.pop('lease-remaining-ms'), before.pop('lease-remaining-ms'))
+        self.assertEqual(after, before)
+
+    def test_absent_keeps(self):
+        tune(self.src, batch_pages=3, vcpu_throttle=10, lease_ms=60000)
+        values = tune(self.src, batch_gap_pages=2)
+        self.assertEqual((values['batch-pages'], values['batch-gap-pages'],
+                          values['vcpu-throttle'], values['lease-ms']), (3, 2, 10, 60000))
+
+
+class Lease(Tuned):
+    def test_expires(self):
+        tune(self.src, batch_pages=2, batch_gap_pages=3, vcpu_throttle=99, sync_interval_ms=500,
+             throttle_slice_us=100000, switchover='hold', hold_sending=True,
+             downtime_limit_us=5000, vcpu_throttles=[{'cpu-index': 1, 'percentage': 98}],
+             lease_ms=300)
+        event = self.src.qmp.take_event('X_SEV_MIGRATION_LEASE_EXPIRED')
+        self.assertNotIn('data', event)
+        self.assertEqual(self.query()['tune'], self.defaults())
+        self.assertUnthrottled()
+        self.assertFalse(self.src.qmp.seen('X_SEV_MIGRATION_LEASE_EXPIRED'))
+
+    def test_renewed(self):
+        """Tunes renew the lease, with and without naming it; queries do not."""
+        tune(self.src, vcpu_throttle=50, lease_ms=20000)
+        # A test host may stop for seconds, but not for this long.
+        self.assertGreater(tune(self.src)['lease-remaining-ms'], 10000)
+        self.assertEqual(tune(self.src, lease_ms=60000)['lease-ms'], 60000)
+        left = self.query()['tune']['lease-remaining-ms']
+        while self.query()['tune']['lease-remaining-ms'] > left - 50:
+            pass
+        self.assertGreater(tune(self.src)['lease-remaining-ms'], left - 50)
+        self.assertFalse(self.src.qmp.seen('X_SEV_MIGRATION_LEASE_EXPIRED'))
+
+    def assertReleased(self):
+        self.assertEqual(self.query()['tune'], self.defaults())
+        self.assertUnthrottled()
+        self.assertFalse(self.src.qmp.seen('X_SEV_MIGRATION_LEASE_EXPIRED'))
+        self.assertQmpError('No migration is running', tune, self.src)
+
+    def throttle_hard(self):
+        tune(self.src, vcpu_throttle=99, throttle_slice_us=100000, batch_pages=2,
+             switchover='hold', lease_ms=60000)
+
+    def test_cancelled(self):
+        self.throttle_hard()
+        self.src.qmp.cmd('migrate_cancel')
+        self.wait_status(self.src, 'cancelled')
+        self.assertReleased()
+
+    def test_cancelled_while_sending_is_held(self):
+        tune(self.src, hold_sending=True, lease_ms=60000)
+        self.src.qmp.cmd('migrate_cancel')
+        self.wait_status(self.src, 'cancelled')
+        self.assertReleased()
+
+    def test_failed(self):
+        self.throttle_hard()
+        self.dst.child.kill()
+        self.wait_status(self.src, 'failed')
+        self.assertReleased()
+
+    def test_completed(self):
+        self.throttle_hard()
+        tune(self.src, switchover='now', lease_ms=60000)
+        self.wait_status(self.src, 'completed')
+        self.assertEqual(self.query()['tune'], self.defaults())
+        self.assertQmpError('No migration is running', tune, self.src)
+
+
+class AutoConverge(Tuned):
+    auto_converge = True
+
+    def percentage(self):
+        return self.src.qmp.cmd('query-migrate').get('cpu-throttle-percentage', 0)
+
+    def wait_percentage(self):
+        while not self.percentage():
+            self.src.qmp.cmd('query-status')
+
+    def test_stands_aside(self):
+        # Not so much that the guest stands still and the migration ends.
+        self.src.qmp.cmd('migrate-set-parameters', cpu_throttle_initial=20,
+                         cpu_throttle_increment=1, throttle_trigger_threshold=1)
+        self.wait_percentage()
+        # Its own throttle counts as time kept from running, too.
+        before = busy.vcpus(self.src)
+        while busy.vcpus(self.src)[0]['throttled-us'] == before[0]['throttled-us']:
+            pass
+        self.assertEqual(before[0]['throttle'], self.percentage())
+
+        tune(self.src, sync_interval_ms=50, lease_ms=60000)
+        self.assertEqual(self.percentage(), 0)
+        syncs = self.query()['ram']['sync-count']
+        # It looks at a sync once a second and acts on the second high one.
+        self.assertUnthrottled()
+        while self.query()['ram']['sync-count'] < syncs + 60:
+            self.assertEqual(self.percentage(), 0)
+        self.assertUnthrottled()
+
+        tune(self.src, lease_ms=100)
+        self.src.qmp.take_event('X_SEV_MIGRATION_LEASE_EXPIRED')
+        self.wait_percentage()
+
+
+if __name__ == '__main__':
+    unittest.main()
