@@ -44,15 +44,6 @@ find_problem(const SevmigIntake *self, int64_t now_us, const SevmigSample *s)
     return NULL;
 }
 
-static double
-clean_share(const SevmigSample *s, double remaining)
-{
-    double all = (double)(s->private_pages + s->shared_pages);
-
-    return all > 0 ? fmin(1, fmax(0, 1 - remaining / all)) : 0;
-}
-
-/* Remaining just after a sync = just before it + what it found dirtied. */
 static void
 take_sync(SevmigIntake *self, int64_t now_us, const SevmigSample *s)
 {
@@ -60,9 +51,6 @@ take_sync(SevmigIntake *self, int64_t now_us, const SevmigSample *s)
     self->new_pass = s->pass != self->last.pass;
     if (!self->new_sync)
         return;
-    self->clean_start = self->clean_after_sync;
-    self->clean_before = clean_share(s, (double)s->remaining_pages - (double)s->sync_dirtied_pages);
-    self->clean_after_sync = clean_share(s, (double)s->remaining_pages);
     self->sync_at_us = now_us;
     if (self->new_pass && s->pass_elapsed_us < (uint64_t)(now_us - self->at_us))
         self->sync_at_us = now_us - (int64_t)s->pass_elapsed_us;
@@ -131,7 +119,6 @@ sevmig_intake_take(SevmigIntake *self, int64_t now_us, const SevmigSample *sampl
     }
     if (!self->valid) {
         self->sync_at_us = now_us - (int64_t)sample->pass_elapsed_us;
-        self->clean_after_sync = clean_share(sample, (double)sample->remaining_pages);
         remember(self, now_us, sample);
         return SEVMIG_INTAKE_FIRST;
     }

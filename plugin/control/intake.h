@@ -29,9 +29,6 @@ typedef struct {
     bool new_sync;
     bool new_pass;
     int64_t sync_at_us;      /* when the newest sync was, as near as the samples tell */
-    double clean_after_sync; /* share of private pages clean just after the newest sync */
-    double clean_before;     /* the same just before it, and just after the one before that */
-    double clean_start;
     double rate_pages_per_s; /* newest, smoothed */
     double bytes_per_us;     /* on the channel, smoothed: what QEMU calls its bandwidth */
 } SevmigIntake;

@@ -28,15 +28,25 @@ typedef struct {
     double dirty_pages_per_s;
 } SevmigOutlook;
 
+/* What the guest dirtied since the pass began, over all syncs in it. */
+typedef struct {
+    bool begun;
+    double pages;
+    double wall_us;
+    double guest_us;
+    double exposed_start; /* share of memory that was clean then */
+} SevmigPassDirt;
+
 typedef struct {
     unsigned most_percent;    /* ceiling, stun and slowdown allow this */
     unsigned least_percent;   /* reaches the goal; most + 1: none does */
     unsigned useless_percent; /* up to here no effect was measured */
     unsigned no_effect;       /* syncs in a row without the expected effect */
     int64_t useless_until_us;
-    bool reaches;         /* some admissible throttle reaches the goal */
-    bool due;             /* decide at this step although there was no sync */
-    unsigned max_percent; /* the highest that was wanted */
+    bool reaches;            /* some admissible throttle reaches the goal */
+    bool due;                /* decide at this step although there was no sync */
+    unsigned wanted_percent; /* of all vCPUs, or of those that write */
+    unsigned max_percent;    /* the highest seen in force, whoever set it */
 } SevmigThrottle;
 
 typedef struct {
@@ -66,7 +76,7 @@ struct SevmigControl {
     unsigned afterwards; /* events after the end */
     uint64_t goal_us;    /* downtime, after any relaxation */
     uint64_t relax_max_us;
-    unsigned let_go_ticks; /* samples since QEMU may switch over, with little enough left */
+    unsigned let_go_ticks; /* samples since QEMU may switch over */
     int64_t batch_changed_us;
     uint64_t downtime_us; /* measured; 0 before the end */
     SevmigEnding ending;
@@ -76,6 +86,7 @@ struct SevmigControl {
     SevmigDirty dirty;
     SevmigKnobs knobs;
     SevmigOutlook outlook;
+    SevmigPassDirt dirt;
     SevmigThrottle throttle;
     SevmigStall stall;
 };

@@ -32,7 +32,7 @@ dirtied_since_sync(const SevmigControl *self, double later_us)
     const SevmigSample *s = &self->intake.last;
     double all = (double)(s->private_pages + s->shared_pages);
     double since_us = fmax(0, (double)(self->now_us - self->intake.sync_at_us)) + later_us;
-    unsigned percent = s->vcpu_throttle_percent;
+    unsigned percent = self->vcpus.throttle_percent;
     double running = self->vcpus.known && percent == 0
                          ? self->vcpus.running
                          : sevmig_vcpus_running(&self->vcpus, percent);
@@ -46,7 +46,7 @@ eta_us(const SevmigControl *self)
 {
     const SevmigOutlook *o = &self->outlook;
     const SevmigSample *s = &self->intake.last;
-    unsigned percent = s->vcpu_throttle_percent;
+    unsigned percent = self->vcpus.throttle_percent;
     SevmigPlan plan;
     double pages = o->pending_pages, first_us = 0;
 
@@ -94,7 +94,7 @@ sync_guest_us(const SevmigControl *self, double wall_us)
 {
     const SevmigSample *s = &self->intake.last;
     double most_us = wall_us * (self->vcpus.n > 0 ? (double)self->vcpus.n : 1);
-    unsigned percent = s->vcpu_throttle_percent;
+    unsigned percent = self->vcpus.throttle_percent;
 
     if (self->vcpus.has_rate && self->vcpus.known) /* c(p) is weighted by who dirties */
         return wall_us * sevmig_vcpus_running(&self->vcpus, percent);
@@ -105,25 +105,55 @@ sync_guest_us(const SevmigControl *self, double wall_us)
     return wall_us * sevmig_vcpus_running(&self->vcpus, percent);
 }
 
+static void
+begin_pass(SevmigControl *self)
+{
+    const SevmigSample *s = &self->intake.last;
+
+    self->dirt = (SevmigPassDirt){
+        .begun = true,
+        .exposed_start =
+            1 - (double)s->remaining_pages / (double)(s->private_pages + s->shared_pages),
+    };
+}
+
 /*
- * A sync counts only pages that were clean. Of the first pass, pages not yet sent are dirty already
- * and hide what the guest does to them; those sent were exposed since they were sent. So the count
- * is that of the share exposed at the end, over the mean time that share was exposed.
+ * A sync counts only pages that were clean, so a page that is written again and again is found
+ * once a pass: the syncs of one pass are summed, and their sum is the number of distinct pages.
+ * Pages the pass has yet to send hide what happens to them; those sent were exposed since then. So
+ * the sum is that of the share exposed by now, over the mean time that share was exposed.
  */
+static void
+learn_sync(SevmigControl *self, SevmigActions *actions)
+{
+    const SevmigSample *s = &self->intake.last;
+    double all = (double)(s->private_pages + s->shared_pages);
+    double wall_us = (double)s->sync_interval_measured_us;
+    SevmigPassDirt *dirt = &self->dirt;
+    double exposed, guest_us, pages;
+
+    dirt->pages += (double)s->sync_dirtied_pages;
+    dirt->wall_us += wall_us;
+    dirt->guest_us += sync_guest_us(self, wall_us);
+    exposed = 1 - fmax(0, (double)s->remaining_pages - dirt->pages) / all;
+    if (dirt->wall_us < SHORTEST_SYNC_US || exposed < EXPOSED_LEAST)
+        return;
+    self->outlook.dirty_pages_per_s = dirt->pages * 1e6 / dirt->wall_us;
+    sevmig_dirty_set_most(&self->dirty, all);
+    guest_us = dirt->guest_us * fmin(1, (dirt->exposed_start + exposed) / 2 / exposed);
+    pages = dirt->pages / exposed;
+    if (sevmig_throttle_observe(self, guest_us, dirt->wall_us, pages, actions))
+        sevmig_dirty_learn(&self->dirty, fmax(1, guest_us), pages);
+}
+
 void
 sevmig_outlook_learn_sync(SevmigControl *self, SevmigActions *actions)
 {
-    const SevmigSample *s = &self->intake.last;
-    double wall_us = (double)s->sync_interval_measured_us;
-    double exposed = self->intake.clean_before, guest_us, pages;
-
-    if (!self->intake.new_sync || wall_us < SHORTEST_SYNC_US || exposed < EXPOSED_LEAST)
+    if (!self->dirt.begun || (self->intake.new_pass && !self->intake.new_sync))
+        begin_pass(self);
+    if (!self->intake.new_sync)
         return;
-    sevmig_dirty_set_most(&self->dirty, (double)(s->private_pages + s->shared_pages));
-    guest_us =
-        sync_guest_us(self, wall_us) * fmin(1, (self->intake.clean_start + exposed) / 2 / exposed);
-    pages = (double)s->sync_dirtied_pages / exposed;
-    self->outlook.dirty_pages_per_s = (double)s->sync_dirtied_pages * 1e6 / wall_us;
-    if (sevmig_throttle_observe(self, guest_us, wall_us, pages, actions))
-        sevmig_dirty_learn(&self->dirty, fmax(1, guest_us), pages);
+    learn_sync(self, actions);
+    if (self->intake.new_pass) /* the sync that ends a pass belongs to it */
+        begin_pass(self);
 }

@@ -16,6 +16,7 @@
 #define DOUBT 0.34    /* what a sync without progress counts when the model has hope */
 #define PROGRESS 0.95 /* less than this share of the best remainder so far is progress */
 #define COUNT_LEAST_US 300000
+#define USELESS_FOR_US 60000000
 
 #define RELAX_LEAST 1.25 /* a step of the downtime goal */
 #define RELAX_MOST 2.0
@@ -143,6 +144,18 @@ leave_stall(SevmigControl *self, SevmigActions *actions)
                          self->throttle.least_percent, ms((double)self->goal_us));
 }
 
+/* Nothing more is to be done about the stall, so time taken from the guest buys nothing; it is
+ * tried again later, as with any throttle that has shown no effect. */
+static void
+give_up_throttle(SevmigControl *self)
+{
+    self->stall.score = 0;
+    self->throttle.useless_percent = self->throttle.most_percent;
+    self->throttle.useless_until_us = self->now_us + USELESS_FOR_US;
+    if (self->throttle.wanted_percent > 0)
+        sevmig_throttle_want(self, 0, "it has not helped, and will be tried again in a minute");
+}
+
 static void
 tell_goal(SevmigControl *self, SevmigActions *actions)
 {
@@ -171,8 +184,12 @@ sevmig_stall_decide(SevmigControl *self, SevmigActions *actions)
         leave_stall(self, actions);
         return;
     }
-    if (self->stall.score < STALL_SCORE || self->stall.exhausted)
+    if (self->stall.score < STALL_SCORE)
         return;
+    if (self->stall.exhausted) {
+        give_up_throttle(self);
+        return;
+    }
     if (sevmig_phase_allows(self->phase, SEVMIG_PHASE_STALLED) &&
         self->phase != SEVMIG_PHASE_STALLED) {
         self->phase = SEVMIG_PHASE_STALLED;
@@ -180,7 +197,7 @@ sevmig_stall_decide(SevmigControl *self, SevmigActions *actions)
                          "stalled: %d pages remain at each sync, %d are allowed, at %u %% of %u %% "
                          "throttle",
                          (int)pages, (int)self->outlook.plant.allowed_pages,
-                         self->intake.last.vcpu_throttle_percent, self->throttle.most_percent);
+                         self->vcpus.throttle_percent, self->throttle.most_percent);
     }
     act_on_stall(self, actions);
 }

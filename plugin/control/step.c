@@ -105,16 +105,25 @@ on_start(SevmigControl *self, const SevmigEvent *event, SevmigActions *actions)
     take_params(self, event->params);
 }
 
+/* Neither throttled nor held; what was never touched stays untouched. */
+static void
+let_loose(SevmigControl *self, const char *why)
+{
+    if (self->throttle.wanted_percent > 0)
+        sevmig_throttle_want(self, 0, why);
+    if (sevmig_knobs_wanted(&self->knobs, SEVMIG_KNOB_SWITCHOVER, SEVMIG_SWITCHOVER_AUTO) !=
+        SEVMIG_SWITCHOVER_AUTO)
+        sevmig_knobs_want(&self->knobs, SEVMIG_KNOB_SWITCHOVER, SEVMIG_SWITCHOVER_AUTO, "%s", why);
+}
+
 static void
 on_policy(SevmigControl *self, const SevmigEvent *event, SevmigActions *actions)
 {
-    bool throttled = sevmig_knobs_wanted(&self->knobs, SEVMIG_KNOB_THROTTLE, 0) > 0;
-
     take_params(self, event->params);
     sevmig_knobs_forget(&self->knobs);
     note(self, actions, "other policy from now on", NULL);
-    if (throttled && self->params.throttle_mode == SEVMIG_THROTTLE_QEMU)
-        sevmig_throttle_want(self, 0, "the policy leaves throttling to QEMU");
+    if (self->params.throttle_mode == SEVMIG_THROTTLE_QEMU)
+        let_loose(self, "the policy leaves throttling to QEMU");
 }
 
 static void
@@ -157,6 +166,8 @@ on_sample(SevmigControl *self, const SevmigEvent *event, SevmigActions *actions)
     if (!sevmig_vcpus_learn(&self->vcpus, event->sample,
                             verdict == SEVMIG_INTAKE_OK ? (double)(event->now_us - before_us) : 0))
         note(self, actions, "impossible vCPU times, ignoring", NULL);
+    if (self->vcpus.throttle_percent > self->throttle.max_percent)
+        self->throttle.max_percent = self->vcpus.throttle_percent;
     sevmig_knobs_check(&self->knobs, event->sample);
     sevmig_firmware_learn(&self->firmware, &self->intake.sent);
     sevmig_outlook_update(self);
@@ -178,8 +189,7 @@ on_missed(SevmigControl *self, SevmigActions *actions)
     if (++self->missed != MISSED_MOST)
         return;
     note(self, actions, "no statistics for several ticks: the throttle is released", NULL);
-    if (sevmig_knobs_wanted(&self->knobs, SEVMIG_KNOB_THROTTLE, 0) > 0 ||
-        self->params.throttle_per_vcpu)
+    if (self->throttle.wanted_percent > 0)
         sevmig_throttle_want(self, 0, "its effect cannot be seen");
 }
 
@@ -194,12 +204,7 @@ static void
 on_release(SevmigControl *self)
 {
     sevmig_phase_move(&self->phase, SEVMIG_PHASE_RELEASED);
-    if (sevmig_knobs_wanted(&self->knobs, SEVMIG_KNOB_THROTTLE, 0) > 0)
-        sevmig_throttle_want(self, 0, "control is given up");
-    if (sevmig_knobs_wanted(&self->knobs, SEVMIG_KNOB_SWITCHOVER, SEVMIG_SWITCHOVER_AUTO) !=
-        SEVMIG_SWITCHOVER_AUTO)
-        sevmig_knobs_want(&self->knobs, SEVMIG_KNOB_SWITCHOVER, SEVMIG_SWITCHOVER_AUTO,
-                          "control is given up");
+    let_loose(self, "control is given up");
 }
 
 static void
@@ -280,6 +285,9 @@ next_wake_us(const SevmigControl *self)
 SevmigPhase
 sevmig_control_step(SevmigControl *self, const SevmigEvent *event, SevmigActions *actions)
 {
+    const char *broken;
+    bool released = false;
+
     actions->n = 0;
     actions->wake_us = 0;
     if (sevmig_phase_is_final(self->phase)) {
@@ -292,7 +300,13 @@ sevmig_control_step(SevmigControl *self, const SevmigEvent *event, SevmigActions
     else
         self->now_us = event->now_us;
     dispatch(self, event, actions);
-    if (may_tell(self, event))
+    broken = sevmig_control_invariant(self);
+    if (broken) { /* a bug of ours must not cost the guest: let everything loose */
+        note(self, actions, "internal error, control is given up", broken);
+        released = true;
+        on_release(self);
+    }
+    if (may_tell(self, event) || released)
         sevmig_knobs_tell(&self->knobs, actions, self->vcpus.cpu_index, self->vcpus.n);
     actions->wake_us = next_wake_us(self);
     return self->phase;
@@ -301,13 +315,14 @@ sevmig_control_step(SevmigControl *self, const SevmigEvent *event, SevmigActions
 const char *
 sevmig_control_invariant(const SevmigControl *self)
 {
-    int64_t percent = sevmig_knobs_wanted(&self->knobs, SEVMIG_KNOB_THROTTLE, 0);
+    int64_t percent = self->throttle.wanted_percent;
     int64_t slice = sevmig_knobs_wanted(&self->knobs, SEVMIG_KNOB_SLICE, 0);
     int64_t hold = sevmig_knobs_wanted(&self->knobs, SEVMIG_KNOB_SWITCHOVER, -1);
 
     if ((unsigned)self->phase >= SEVMIG_PHASE_COUNT)
         return "phase out of range";
-    if (percent < 0 || percent > self->params.throttle_ceiling_percent)
+    if (percent > self->params.throttle_ceiling_percent ||
+        sevmig_knobs_wanted(&self->knobs, SEVMIG_KNOB_THROTTLE, 0) > percent)
         return "throttle above the ceiling";
     if (percent > 0 && slice * percent / (100 - percent) > (int64_t)self->params.stun_us)
         return "a vCPU may be stopped for longer than the policy's stun";
@@ -335,7 +350,7 @@ sevmig_control_view(const SevmigControl *self, SevmigView *view)
     view->dirty_pages_per_s = o->dirty_pages_per_s;
     view->encrypt_pages_per_s = self->intake.rate_pages_per_s;
     view->batch_pages = last->batch_pages;
-    view->throttle_percent = final ? 0 : last->vcpu_throttle_percent;
+    view->throttle_percent = final ? 0 : self->vcpus.throttle_percent;
     view->max_throttle_percent = self->throttle.max_percent;
     view->downtime_goal_us = self->goal_us;
     view->guest_lost_us = (uint64_t)self->vcpus.lost_us + self->downtime_us;

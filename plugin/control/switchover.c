@@ -14,10 +14,10 @@
 
 #define LIMIT_LEAST_US 1000
 #define LIMIT_MOST_US 2000000000
-#define LIMIT_SLACK 1.15  /* QEMU's bandwidth jitters: do not refuse what is meant to pass */
-#define LIMIT_CHANGED 1.3 /* a limit in force moves only by more than this */
+#define LIMIT_SLACK 1.08  /* QEMU's bandwidth jitters: do not refuse what is meant to pass */
+#define LIMIT_CHANGED 1.1 /* a limit in force moves only by more than this */
 #define TOO_MUCH 1.3      /* after letting go: so much over the allowed takes it back */
-#define NOW_TICKS 10      /* let go, little enough left, and QEMU still has not stopped the guest */
+#define PATIENCE_TICKS 8  /* let go, and QEMU still has not stopped the guest */
 
 #define SYNC_LEAST_US 1000000 /* a sync within a pass is worth it at most this often */
 #define SYNC_US_PER_GIB 50000 /* a sync costs about 1 ms a GiB: 2 % of the time */
@@ -109,12 +109,17 @@ watch_let_go(SevmigControl *self, SevmigActions *actions)
         return;
     }
     want_limit(self);
-    if (o->pending_pages > o->plant.allowed_pages)
-        self->let_go_ticks = 0;
-    else if (++self->let_go_ticks >= NOW_TICKS)
+    if (++self->let_go_ticks < PATIENCE_TICKS)
+        return;
+    if (o->pending_pages <= o->plant.allowed_pages) {
         sevmig_knobs_want(&self->knobs, SEVMIG_KNOB_SWITCHOVER, SEVMIG_SWITCHOVER_NOW,
                           "now: %d pages left, %d allowed, and QEMU has not stopped for %d ticks",
-                          (int)o->pending_pages, (int)o->plant.allowed_pages, NOW_TICKS);
+                          (int)o->pending_pages, (int)o->plant.allowed_pages, PATIENCE_TICKS);
+    } else if (sevmig_phase_move(&self->phase, SEVMIG_PHASE_CONVERGING)) {
+        /* Below the limit QEMU syncs at every turn, so what a turn sends is dirtied again and the
+         * pass never ends: only a held pass to its end shows how little can be left. */
+        hold(self);
+    }
 }
 
 /* Steered: hold, let go, watch. */
@@ -122,7 +127,8 @@ static void
 decide(SevmigControl *self, SevmigActions *actions)
 {
     const SevmigOutlook *o = &self->outlook;
-    bool may_go = o->ahead_pages <= o->plant.allowed_pages;
+    /* Either now, as right after a sync, or when the action arrives. QEMU looks for itself. */
+    bool may_go = fmin(o->pending_pages, o->ahead_pages) <= o->plant.allowed_pages;
 
     if (duration_forces(self)) {
         sevmig_phase_move(&self->phase, SEVMIG_PHASE_SWITCHOVER);

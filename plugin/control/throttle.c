@@ -142,7 +142,7 @@ slew(unsigned now, unsigned target, unsigned least, unsigned most)
 void
 sevmig_throttle_want(SevmigControl *self, unsigned percent, const char *why)
 {
-    unsigned now = (unsigned)sevmig_knobs_wanted(&self->knobs, SEVMIG_KNOB_THROTTLE, 0);
+    unsigned now = self->throttle.wanted_percent;
     bool per_vcpu = self->params.throttle_per_vcpu && self->vcpus.has_rate;
 
     for (size_t i = 0; i < self->vcpus.n; i++) {
@@ -159,8 +159,7 @@ sevmig_throttle_want(SevmigControl *self, unsigned percent, const char *why)
                           "slice %d us: at %u %% a vCPU then stops for %d us at most", (int)slice,
                           percent, (int)(slice * percent / (100 - percent)));
     }
-    if (percent > self->throttle.max_percent)
-        self->throttle.max_percent = percent;
+    self->throttle.wanted_percent = percent;
     sevmig_knobs_want(&self->knobs, SEVMIG_KNOB_THROTTLE, per_vcpu ? 0 : percent,
                       "throttle %u -> %u %%: %s", now, percent, why);
 }
@@ -174,11 +173,11 @@ sevmig_throttle_observe(SevmigControl *self, double guest_us, double wall_us, do
                         SevmigActions *actions)
 {
     SevmigThrottle *t = &self->throttle;
-    unsigned percent = self->intake.last.vcpu_throttle_percent;
+    unsigned percent = self->vcpus.throttle_percent;
     double full_us = wall_us * sevmig_vcpus_running(&self->vcpus, 0);
     double without, with;
 
-    if (percent == 0 || percent != sevmig_knobs_wanted(&self->knobs, SEVMIG_KNOB_THROTTLE, 0) ||
+    if (percent == 0 || percent != self->throttle.wanted_percent ||
         !sevmig_dirty_known(&self->dirty))
         return true;
     without = sevmig_dirty_pages(&self->dirty, full_us);
@@ -261,7 +260,7 @@ void
 sevmig_throttle_decide(SevmigControl *self)
 {
     SevmigThrottle *t = &self->throttle;
-    unsigned now = (unsigned)sevmig_knobs_wanted(&self->knobs, SEVMIG_KNOB_THROTTLE, 0);
+    unsigned now = t->wanted_percent;
     unsigned least, target;
     char why[120];
 
@@ -272,11 +271,6 @@ sevmig_throttle_decide(SevmigControl *self)
     least = find_least(self);
     if (self->params.throttle_mode == SEVMIG_THROTTLE_QEMU)
         return;
-    if (self->params.throttle_per_vcpu && self->vcpus.has_rate) {
-        now = 0;
-        for (size_t i = 0; i < self->vcpus.n; i++)
-            now = self->knobs.vcpu_want[i] > now ? self->knobs.vcpu_want[i] : now;
-    }
     if (t->reaches)
         target = cheapest(self, least, t->most_percent, now);
     else /* the prediction gives no hope; the strongest allowed shows whether it is right */

@@ -98,6 +98,7 @@ remember(SevmigVcpus *self, const SevmigSample *sample)
 {
     double throttled = 0;
 
+    self->throttle_percent = sample->vcpu_throttle_percent;
     self->has_rate = sample->n_vcpus > 0;
     for (size_t i = 0; i < sample->n_vcpus; i++) {
         self->cpu_index[i] = sample->vcpus[i].cpu_index;
@@ -106,6 +107,8 @@ remember(SevmigVcpus *self, const SevmigSample *sample)
         self->dirtied_pages[i] = sample->vcpus[i].dirtied_pages;
         self->has_rate = self->has_rate && sample->vcpus[i].has_dirtied_pages;
         throttled += (double)sample->vcpus[i].throttled_us;
+        if (sample->vcpus[i].throttle_percent > self->throttle_percent)
+            self->throttle_percent = sample->vcpus[i].throttle_percent;
     }
     if (sample->n_vcpus != self->n) { /* the first sample, or vCPUs were plugged: start over */
         self->n = sample->n_vcpus;
@@ -118,9 +121,9 @@ remember(SevmigVcpus *self, const SevmigSample *sample)
 }
 
 static void
-learn_gain(SevmigVcpus *self, const SevmigSample *sample, double used)
+learn_gain(SevmigVcpus *self, double used)
 {
-    unsigned percent = sample->vcpu_throttle_percent;
+    unsigned percent = self->throttle_percent;
     double computed = sevmig_vcpus_running(self, percent < 99 ? percent : 99);
 
     self->running += SMOOTH * (used - self->running);
@@ -147,7 +150,7 @@ sevmig_vcpus_learn(SevmigVcpus *self, const SevmigSample *sample, double interva
             self->running = used;
         self->known = true;
         tabulate(self);
-        learn_gain(self, sample, used);
+        learn_gain(self, used);
     }
     remember(self, sample);
     return true;

@@ -29,6 +29,7 @@ typedef struct {
     double lost_us;               /* mean over the vCPUs of the time kept from running since then */
     double running;               /* measured c, smoothed */
     double most_busy;
+    unsigned throttle_percent;       /* the highest in force, whoever set it */
     double gain;                     /* measured over computed c under throttle */
     double rate_at[SEVMIG_PERCENTS]; /* c(p), gain not applied */
 } SevmigVcpus;
