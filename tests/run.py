@@ -25,7 +25,8 @@ MESON_SUITES = ("qmp", "control", "trace", "policy", "daemon", "hook", "cli", "s
 PYTHON_SUITES = {
     "source": ("tests/source", "house rules that a program can check"),
     "qemu": ("tests/qemu", "the patched QEMU and swpsp, without libvirt"),
-    "lab": ("tests/lab", "two libvirt hosts"),
+    "lab": ("tests/lab", "the lab's own analysis, without hosts"),
+    "hosts": ("tests/hosts", "two libvirt hosts"),
 }
 
 

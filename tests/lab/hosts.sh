@@ -75,7 +75,7 @@ network_up() {
 # Makes the namespaces of one host and leaves a process that holds them.
 host_create() {
     local host=$1 state=$build/lab/$1
-    mkdir -p "$state"/{log,sevmig,swpsp,root} "$run/$host"/{pids,dbus,swpsp,libvirt,sevmig,lock} \
+    mkdir -p "$state"/{log,sevmig,swpsp,root} "$run/$host"/{pids,dbus,swpsp,libvirt/common,sevmig,lock} \
         "$run/guests" "$run/images"
     nsenter --net="/run/netns/sevmig-$host" unshare --mount --uts --propagation private \
         "$top/tests/lab/host-init" "$host" "$top" "$build" "$run" \
@@ -101,7 +101,7 @@ host_services() {
     host_daemon "$host" libvirtd libvirtd --listen
     wait_for 20 "libvirtd on host $host" "$log/libvirtd.log" \
         host_run "$host" virsh -c qemu:///system version
-    host_daemon "$host" sevmigd /usr/libexec/sevmigd
+    host_daemon "$host" sevmigd /usr/sbin/sevmigd
     wait_for 10 "sevmigd on host $host" "$log/sevmigd.log" host_run "$host" sevmigctl list
 }
 

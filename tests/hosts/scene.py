@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What the two-host tests share: a guest, a migration under way, and what is known of both."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+import unittest
+from collections.abc import Callable
+from typing import Any
+
+from lab import guests, migrate
+from lab.bus import Daemon
+from lab.error import LabError
+from lab.guests import Guest
+from lab.hosts import BUILD, HOSTS, RUN, Host, other
+
+# A guest that writes flat out over 16 MiB: batch 1 cannot keep up with it at the lab's time scale.
+BUSY = "pattern=uniform rate=0 ws=16"
+ADMIN_POLICIES = "/etc/sevmig/policies"
+
+
+def wait_until(what: str, test: Callable[[], Any], limit_s: float = 30) -> Any:
+    """The first true value of test(); an error that names what was waited for."""
+    deadline = time.monotonic() + limit_s
+    while True:
+        value = test()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{what}: not within {limit_s:g} s")
+        time.sleep(0.05)
+
+
+def query(host: Host, name: str) -> dict[str, Any]:
+    """x-query-sev-migration of a guest, through libvirt."""
+    done = host.run(["virsh", "-c", "qemu:///system", "qemu-monitor-command", name,
+                     '{"execute":"x-query-sev-migration"}'])
+    answer = json.loads(done.stdout)
+    if "error" in answer:
+        raise LabError(f"guest {name} on host {host}", answer["error"]["desc"])
+    return answer["return"]
+
+
+def daemon_pid(host: Host, program: str) -> int:
+    return int((RUN / host.name / "pids" / program).read_text())
+
+
+def kill_daemon(host: Host, program: str, number: int = signal.SIGKILL) -> None:
+    pid = daemon_pid(host, program)
+    os.kill(pid, number)
+    wait_until(f"{program} of host {host} ends", lambda: not is_alive(pid))
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def start_sevmigd(host: Host, *options: str) -> None:
+    """As the lab's bring-up does; its output goes on in the same log."""
+    with open(BUILD / "lab" / host.name / "log" / "sevmigd.log", "ab") as log:
+        process = subprocess.Popen(host.command(["setsid", "/usr/sbin/sevmigd", *options]),
+                                   stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    (RUN / host.name / "pids" / "sevmigd").write_text(f"{process.pid}\n")
+    wait_until(f"sevmigd of host {host}",
+               lambda: host.run(["sevmigctl", "list"], check=False).returncode == 0)
+
+
+def write_on_host(host: Host, path: str, text: str) -> None:
+    subprocess.run(host.command(["tee", path]), input=text, text=True, check=True,
+                   stdout=subprocess.DEVNULL)
+
+
+class Under:
+    """A migration under way: virsh in the background, ended at the latest with the block."""
+
+    def __init__(self, guest: Guest, extra: tuple[str, ...] = ()) -> None:
+        self.guest = guest
+        self.source, _ = guests.require(guest.name)
+        self.destination = other(self.source)
+        self.daemon = Daemon(self.source)
+        self.since_us = time.time_ns() // 1000
+        self.process = self.source.popen(migrate.command(guest, self.source, False, extra))
+
+    def __enter__(self) -> Under:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+        self.process.communicate(timeout=60)
+
+    def seen(self) -> dict[str, Any] | None:
+        return self.daemon.newest(self.guest.name, self.since_us)
+
+    def wait_for(self, what: str, test: Callable[[dict[str, Any]], Any], limit_s: float = 60) -> dict[str, Any]:
+        """The daemon's view of this migration once test() of it is true."""
+
+        def look() -> dict[str, Any] | None:
+            if self.process.poll() is not None:
+                raise AssertionError(f"{what}: the migration ended first: {self.process.stderr.read()}")
+            view = self.seen()
+            return view if view and test(view) else None
+
+        return wait_until(what, look, limit_s)
+
+    def wait_end(self, limit_s: float = 120) -> tuple[int, str]:
+        try:
+            _out, errors = self.process.communicate(timeout=limit_s)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"the migration of {self.guest.name} is not over after {limit_s:g} s") from None
+        return self.process.returncode, errors
+
+    def wait_daemon_end(self) -> dict[str, Any]:
+        def ended() -> dict[str, Any] | None:
+            view = self.seen()
+            return view if view and view["State"] == "ended" else None
+
+        return wait_until("sevmigd closes its books", ended, 10)
+
+
+class HostCase(unittest.TestCase):
+    """Has the hosts up, sevmigd running, and ends the guests it started."""
+
+    def setUp(self) -> None:
+        for host in HOSTS.values():
+            if not is_alive(daemon_pid(host, "sevmigd")):
+                start_sevmigd(host)
+
+    def start(self, name: str, host: str = "a", **options: Any) -> Guest:
+        guest = Guest(name, **{"kind": "tiny", "workload": BUSY, **options})
+        guests.start(guest, HOSTS[host])
+        self.addCleanup(guests.stop, name)
+        return guest
+
+    def assert_runs_on(self, guest: Guest, host: Host) -> None:
+        """The guest works on that host, at full speed, its firmware state back to running."""
+        found = guests.require(guest.name)
+        self.assertEqual(found[0], host)
+        state = wait_until("the firmware state is back to running",
+                           lambda: (s := query(host, guest.name))["guest-state"] == "running" and s)
+        self.assertEqual(state["tune"]["vcpu-throttle"], 0)
+        self.assertEqual([vcpu["throttle"] for vcpu in state["vcpus"]], [0] * len(state["vcpus"]))
+        follower = guest.follow()
+        before = follower.poll().last
+        wait_until("heartbeats go on", lambda: follower.poll().last.seq > before.seq + 20, 10)
+        self.assertEqual(follower.poll().last.errors, 0)
+
+    def assert_migrates(self, guest: Guest) -> migrate.Result:
+        result = migrate.migrate(guest, verify=True)
+        self.assertEqual(result.error, "")
+        self.assertTrue(result.completed)
+        self.assertIs(result.verified, True)
+        return result

@@ -1,0 +1,239 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Migrations between the two hosts: what must hold when all goes well, and when it does not."""
+
+import os
+import signal
+import time
+import unittest
+from pathlib import Path
+
+import libvirt
+
+from lab import firmware, guests
+from lab.bus import Daemon
+from lab.hosts import HOSTS, RUN
+from scene import (ADMIN_POLICIES, HostCase, Under, is_alive, kill_daemon, query, start_sevmigd, wait_until,
+                   write_on_host)
+
+# A downtime goal that cannot be met: the migration stays in late pre-copy until somebody ends it.
+NEVER = """<policy xmlns="urn:sevmig:policy:1" name="never">
+  <goals><downtime unit="ms">1</downtime></goals>
+  <throttle><ceiling unit="percent">60</ceiling></throttle>
+  <on-stall>continue</on-stall>
+</policy>
+"""
+LEASE_S = 2.0
+
+
+class Steered(HostCase):
+    def test_a_plain_migration_is_steered(self):
+        guest = self.start("steered")
+        result = self.assert_migrates(guest)
+        books = result.daemon
+        self.assertEqual((books["Phase"], books["State"], books["Error"]), ("done", "ended", ""))
+        self.assertEqual((books["Policy"], books["PolicySource"]), ("default", "default"))
+        self.assertGreater(books["Pages"] / books["Commands"], 2)
+        self.assertGreaterEqual(books["Pages"], books["PrivatePages"])
+        record = HOSTS["a"].run(["cat", books["RecordFile"]]).stdout.splitlines()
+        self.assertGreater(len(record), 5)
+        self.assertIn("steered", record[0])
+        self.assert_runs_on(guest, HOSTS["b"])
+
+    def test_metadata_chooses_the_policy(self):
+        guest = self.start("chosen", policy="low-downtime")
+        books = self.assert_migrates(guest).daemon
+        self.assertEqual((books["Policy"], books["PolicySource"]), ("low-downtime", "metadata"))
+
+    def test_two_guests_share_the_firmware(self):
+        pair = [self.start("left", workload="idle"), self.start("right", workload="idle")]
+        with Under(pair[0]) as left, Under(pair[1]) as right:
+            self.assertEqual(left.wait_end()[0], 0)
+            self.assertEqual(right.wait_end()[0], 0)
+            waits = [under.wait_daemon_end()["WaitUs"] for under in (left, right)]
+        self.assertTrue(all(wait > 0 for wait in waits), waits)
+        clients = firmware.statistics(HOSTS["a"])["clients"]
+        self.assertIsInstance(clients, list)
+        for guest in pair:
+            self.assert_runs_on(guest, HOSTS["b"])
+
+
+class Interrupted(HostCase):
+    """The source guest runs on, unthrottled, and migrates afterwards."""
+
+    def setUp(self):
+        super().setUp()
+        write_on_host(HOSTS["a"], f"{ADMIN_POLICIES}/never.xml", NEVER)
+        HOSTS["a"].run(["sevmigctl", "policy", "reload"])
+
+    def after(self, guest):
+        self.assert_runs_on(guest, HOSTS["a"])
+        guests.set_policy(guest, "default")
+        self.assert_migrates(guest)
+
+    def cancel(self, under):
+        under.process.send_signal(signal.SIGINT)
+        status, _errors = under.wait_end(30)
+        self.assertNotEqual(status, 0)
+        self.assertEqual(under.wait_daemon_end()["Phase"], "cancelled")
+
+    def kill_destination(self, under):
+        pid = int((RUN / under.destination.name / "libvirt/qemu" / f"{under.guest.name}.pid").read_text())
+        os.kill(pid, signal.SIGKILL)
+        status, errors = under.wait_end(60)
+        self.assertNotEqual(status, 0)
+        self.assertNotEqual(errors, "")
+        self.assertEqual(under.wait_daemon_end()["Phase"], "failed")
+
+    def in_bulk(self, view):
+        return view["Phase"] == "bulk" and 0 < view["RemainingPages"] < 0.8 * view["PrivatePages"]
+
+    def late(self, view):
+        return view["Pass"] >= 3 and view["ThrottlePercent"] > 0
+
+    def test_cancelled_in_bulk(self):
+        guest = self.start("bulk-cancel")
+        with Under(guest) as under:
+            under.wait_for("the first pass is under way", self.in_bulk)
+            self.cancel(under)
+        self.after(guest)
+
+    def test_cancelled_late(self):
+        guest = self.start("late-cancel", policy="never")
+        with Under(guest) as under:
+            under.wait_for("late pre-copy, throttled", self.late)
+            self.cancel(under)
+        self.after(guest)
+
+    def test_destination_killed_in_bulk(self):
+        guest = self.start("bulk-kill")
+        with Under(guest) as under:
+            under.wait_for("the first pass is under way", self.in_bulk)
+            self.kill_destination(under)
+        self.after(guest)
+
+    def test_destination_killed_late(self):
+        guest = self.start("late-kill", policy="never")
+        with Under(guest) as under:
+            under.wait_for("late pre-copy, throttled", self.late)
+            self.kill_destination(under)
+        self.after(guest)
+
+    def test_sevmigd_killed_while_it_throttles(self):
+        guest = self.start("orphan", policy="never")
+        with Under(guest) as under:
+            under.wait_for("the guest is throttled", lambda view: view["ThrottlePercent"] > 0)
+            kill_daemon(HOSTS["a"], "sevmigd")
+            killed = time.monotonic()
+            wait_until("the guest is at full speed",
+                       lambda: query(HOSTS["a"], guest.name)["tune"]["vcpu-throttle"] == 0, LEASE_S + 3)
+            self.assertLess(time.monotonic() - killed, LEASE_S + 3)
+            self.assertIsNone(under.process.poll(), "the migration goes on")
+            start_sevmigd(HOSTS["a"])
+            under.daemon = Daemon(HOSTS["a"])
+            under.since_us = 0
+            adopted = under.wait_for("the new sevmigd steers it", lambda view: view["ThrottlePercent"] > 0, 30)
+            self.assertEqual(adopted["State"], "steered")
+            self.cancel(under)
+        self.after(guest)
+
+    def test_sevmigd_stopped_lets_go_at_once(self):
+        guest = self.start("released", policy="never")
+        with Under(guest) as under:
+            under.wait_for("the guest is throttled", lambda view: view["ThrottlePercent"] > 0)
+            kill_daemon(HOSTS["a"], "sevmigd", signal.SIGTERM)
+            self.assertEqual(query(HOSTS["a"], guest.name)["tune"]["vcpu-throttle"], 0)
+            start_sevmigd(HOSTS["a"])
+        self.after(guest)
+
+
+BAD_POLICIES = {
+    "not well-formed": ("<policy xmlns='urn:sevmig:policy:1' name='bad'>\n<goals>\n</policy>\n", "bad.xml:3"),
+    "not valid": ("<policy xmlns='urn:sevmig:policy:1' name='bad'>\n<goal/>\n</policy>\n", "goal"),
+    "absurd": ("<policy xmlns='urn:sevmig:policy:1' name='bad'>\n"
+               "<throttle><ceiling unit='percent'>250</ceiling></throttle>\n</policy>\n", "250"),
+    "billion laughs": ("<!DOCTYPE policy [<!ENTITY a 'ha'>"
+                       + "".join(f"<!ENTITY {chr(98 + i)} '{('&' + chr(97 + i) + ';') * 10}'>" for i in range(9))
+                       + "]>\n<policy xmlns='urn:sevmig:policy:1' name='bad'>"
+                       "<description>&j;</description></policy>\n", "DOCTYPE"),
+}
+
+
+class Policies(HostCase):
+    def names(self):
+        return HOSTS["a"].run(["sevmigctl", "policy", "list", "--json"]).stdout
+
+    def test_bad_policies_leave_the_old_set_in_force(self):
+        host = HOSTS["a"]
+        host.run(["sevmigctl", "policy", "reload"])
+        before = self.names()
+        for what, (text, expected) in BAD_POLICIES.items():
+            with self.subTest(what=what):
+                write_on_host(host, f"{ADMIN_POLICIES}/bad.xml", text)
+                refused = host.run(["sevmigctl", "policy", "reload"], check=False)
+                linted = host.run(["sevmigctl", "policy", "lint", f"{ADMIN_POLICIES}/bad.xml"], check=False)
+                host.run(["rm", f"{ADMIN_POLICIES}/bad.xml"])
+                self.assertNotEqual(refused.returncode, 0)
+                self.assertIn("bad.xml:", refused.stderr)
+                self.assertIn(expected, refused.stderr)
+                self.assertEqual(len(refused.stderr.strip().splitlines()), 1, refused.stderr)
+                self.assertNotEqual(linted.returncode, 0)
+                self.assertIn(expected, linted.stdout + linted.stderr)
+                self.assertEqual(self.names(), before)
+        host.run(["sevmigctl", "policy", "reload"])
+        self.assertEqual(self.names(), before)
+
+    def test_an_unknown_policy_can_refuse_the_migration(self):
+        guest = self.start("refused")
+        _host, domain = guests.require(guest.name)
+        domain.setMetadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT,
+                           '<policy name="no-such-policy" on-failure="refuse"/>', "sevmig",
+                           guests.DOMAIN_NS, libvirt.VIR_DOMAIN_AFFECT_LIVE)
+        started = time.monotonic()
+        with Under(guest) as under:
+            status, errors = under.wait_end(30)
+        self.assertNotEqual(status, 0)
+        self.assertIn("no-such-policy", errors)
+        self.assertLess(time.monotonic() - started, 15)
+        self.assert_runs_on(guest, HOSTS["a"])
+        guests.set_policy(guest, "default")
+        self.assert_migrates(guest)
+
+
+class Tampered(HostCase):
+    """Whatever changes a byte on the way, the firmware notices and the source runs on."""
+
+    PORT = 49400
+
+    def tampered(self, where):
+        guest = self.start(f"tamper-{where}")
+        source, destination = HOSTS["a"], HOSTS["b"]
+        proxy = source.popen(["python3", str(Path(__file__).with_name("tamper.py")), where,
+                              f"{source.address}:{self.PORT}", f"{destination.address}:{self.PORT}"])
+        self.addCleanup(proxy.stdout.close)
+        self.addCleanup(proxy.stderr.close)
+        self.addCleanup(proxy.wait)
+        self.addCleanup(proxy.kill)
+        self.assertEqual(proxy.stdout.readline(), "ready\n", "the proxy listens")
+        with Under(guest, ("--migrateuri", f"tcp://{source.address}:{self.PORT}")) as under:
+            status, _errors = under.wait_end(60)
+            self.assertNotEqual(status, 0)
+            self.assertEqual(under.wait_daemon_end()["Phase"], "failed")
+        self.assertEqual(proxy.stdout.readline(), f"tampered {where}\n")
+        for host in HOSTS.values():
+            log = guests.qemu_log(guest, host).read_text(errors="replace")
+            self.assertRegex(log, r"RECEIVE_(START|UPDATE_DATA).*0x0?b\b|BAD_MEASUREMENT")
+        self.assert_runs_on(guest, source)
+        self.assert_migrates(guest)
+
+    def test_packet(self):
+        self.tampered("packet")
+
+    def test_header(self):
+        self.tampered("header")
+
+    def test_session(self):
+        self.tampered("session")
+
+
+if __name__ == "__main__":
+    unittest.main()
