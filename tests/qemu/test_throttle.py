@@ -96,6 +96,8 @@ class Throttle(Tuned):
         time.sleep(0.2)
         self.assertEqual(busy.vcpus(self.src), first, 'a paused guest is not kept from running')
         self.src.qmp.cmd('cont')
+        while busy.vcpus(self.src)[0]['throttled-us'] == first[0]['throttled-us']:
+            pass  # the throttle is still on
 
     def test_stun_does_not_delay_switchover(self):
         self.stun()

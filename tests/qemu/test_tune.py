@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """x-sev-migration-tune: what it accepts, what it refuses, how long its values last."""
 
+import socket
 import unittest
 
 import busy
@@ -227,6 +228,62 @@ class Lease(Tuned):
         self.wait_status(self.src, 'completed')
         self.assertEqual(self.query()['tune'], self.defaults())
         self.assertQmpError('No migration is running', tune, self.src)
+
+
+class Stages(harness.TestCase):
+    """A migration can be tuned from its setup on, until it has ended."""
+
+    def setUp(self):
+        super().setUp()
+        self.src, self.dst = self.start_sev_pair(busy.args(self.dir))
+        busy.wait_busy(self, self.src, 2)
+
+    def test_setup(self):
+        """Nobody answers the key exchange."""
+        self.src.qmp.cmd('migrate-set-capabilities', capabilities=[
+            {'capability': name, 'state': True}
+            for name in ('return-path', 'events', 'auto-converge')])
+        with socket.socket(socket.AF_UNIX) as mute:
+            mute.bind(str(self.dir / 'mute'))
+            mute.listen()
+            self.src.qmp.cmd('migrate', uri=f'unix:{self.dir}/mute')
+            self.wait_status(self.src, 'setup')
+            tune(self.src, vcpu_throttle=99, batch_pages=2, lease_ms=60000)
+            self.assertEqual(self.src.qmp.cmd('query-migrate')['status'], 'setup')
+            self.src.qmp.cmd('migrate_cancel')
+            self.wait_status(self.src, 'cancelled')
+        self.assertEqual(self.src.qmp.cmd('x-query-sev-migration')['tune'],
+                         DEFAULTS | {'batch-pages': 4})
+        busy.wait_busy(self, self.src, 2)
+
+    def test_pre_switchover(self):
+        """While the client prepares the switchover, and the guest is paused for it."""
+        self.src.qmp.cmd('migrate-set-capabilities', capabilities=[
+            {'capability': 'pause-before-switchover', 'state': True}])
+        self.migrate(self.src, self.dst)
+        tune(self.src, vcpu_throttle=50, switchover='now', lease_ms=60000)
+        self.wait_status(self.src, 'pre-switchover')
+        tune(self.src, batch_pages=2)
+        first = busy.vcpus(self.src)
+        self.assertEqual(busy.vcpus(self.src), first)
+        self.src.qmp.cmd('migrate-continue', state='pre-switchover')
+        self.wait_status(self.src, 'completed')
+
+    def test_twice(self):
+        """The next migration starts from the defaults and from zero."""
+        self.migrate(self.src, self.dst)
+        tune(self.src, vcpu_throttle=99, throttle_slice_us=100000, switchover='hold',
+             lease_ms=60000)
+        while not busy.vcpus(self.src)[0]['throttled-us']:
+            pass
+        self.src.qmp.cmd('migrate_cancel')
+        self.wait_status(self.src, 'cancelled')
+        self.assertTrue(busy.vcpus(self.src)[0]['throttled-us'])
+        self.src.qmp.cmd('migrate', uri=f'unix:{self.dir}/nobody-listens-here')
+        self.wait_status(self.src, 'failed')
+        info = self.src.qmp.cmd('x-query-sev-migration')
+        self.assertEqual(info['tune'], DEFAULTS | {'batch-pages': 4})
+        self.assertEqual({vcpu['throttled-us'] for vcpu in info['vcpus']}, {0})
 
 
 class AutoConverge(Tuned):
