@@ -63,6 +63,7 @@ consider_named(SevmigResolution *self, const SevmigPolicyStore *store, const cha
 {
     SevmigPolicy *policy = sevmig_policy_store_lookup(store, name);
 
+    self->name_unknown = !policy;
     if (!policy)
         self->problem = g_strdup_printf("the domain's metadata names the policy \"%s\", "
                                         "which this host does not have",
@@ -158,7 +159,9 @@ consider_matches(SevmigResolution *self, const SevmigPolicyStore *store, const S
                      g_strdup_printf("matches with priority %u and %u condition(s)%s",
                                      sevmig_policy_match_priority(policy),
                                      sevmig_match_count(policy),
-                                     chosen ? "" : ", but another comes first"));
+                                     chosen    ? ""
+                                     : refused ? ", but the metadata refuses others"
+                                               : ", but another comes first"));
     }
 }
 
@@ -169,7 +172,9 @@ consider_default(SevmigResolution *self, const SevmigPolicyStore *store, gboolea
     gboolean chosen = !refused && !self->policy;
 
     consider(self, "default", SEVMIG_SOURCE_DEFAULT, chosen ? policy : NULL,
-             g_strdup(chosen ? "nothing else applies" : "another comes first"));
+             g_strdup(chosen    ? "nothing else applies"
+                      : refused ? "the metadata refuses others"
+                                : "another comes first"));
 }
 
 static void

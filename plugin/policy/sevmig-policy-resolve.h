@@ -40,6 +40,7 @@ typedef struct {
     /* NULL, or what is wrong with the domain's metadata, one line. With a policy beside it: the
      * metadata says on-failure="warn", and the policy is the one found without it. */
     char *problem;
+    gboolean name_unknown; /* the problem is that this host has no policy of the name given */
     /* What is to happen where the host cannot serve the domain: the stricter of what its metadata
      * and the policy chosen say. */
     SevmigOnFailure on_failure;
