@@ -66,7 +66,7 @@ def is_alive(pid: int) -> bool:
 def start_sevmigd(host: Host, *options: str) -> None:
     """As the lab's bring-up does; its output goes on in the same log."""
     with open(BUILD / "lab" / host.name / "log" / "sevmigd.log", "ab") as log:
-        process = subprocess.Popen(host.command(["setsid", "/usr/sbin/sevmigd", *options]),
+        process = subprocess.Popen(host.command(["setsid", "/usr/libexec/sevmigd", *options]),
                                    stdin=subprocess.DEVNULL, stdout=log, stderr=log)
     (RUN / host.name / "pids" / "sevmigd").write_text(f"{process.pid}\n")
     wait_until(f"sevmigd of host {host}",

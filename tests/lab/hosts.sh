@@ -101,7 +101,7 @@ host_services() {
     host_daemon "$host" libvirtd libvirtd --listen
     wait_for 20 "libvirtd on host $host" "$log/libvirtd.log" \
         host_run "$host" virsh -c qemu:///system version
-    host_daemon "$host" sevmigd /usr/sbin/sevmigd
+    host_daemon "$host" sevmigd /usr/libexec/sevmigd
     wait_for 10 "sevmigd on host $host" "$log/sevmigd.log" host_run "$host" sevmigctl list
 }
 
@@ -185,7 +185,7 @@ status() {
     local host
     for host in "${hosts[@]}"; do
         if host_is_up "$host"; then
-            printf 'host %s (%s) is up\n' "$host" "$(host_address "$host")"
+            printf 'host %s (%s) is up\n' "$host" "${host_address[$host]}"
             printf '  libvirt   qemu+unix:///system?socket=%s\n' "$run/$host/libvirt/libvirt-sock"
             printf '  D-Bus     unix:path=%s\n' "$run/$host/dbus/system_bus_socket"
             printf '  firmware  %s\n' "$run/$host/swpsp/sev.sock"

@@ -5,7 +5,7 @@
 #
 # build/plugin   meson build of the plugin and swpsp      build/checks  the same with sanitizers
 # build/qemu     the patched QEMU (see qemu/build)        build/images  guest images
-# build/install  what the hosts see above the tree's /
+# build/install.*  what the hosts see above the tree's /
 
 : "${top:?}" "${build:?}" "${run:?}"
 
@@ -17,11 +17,26 @@ plugin_build() {
             --localstatedir=/var --libexecdir=libexec
         ninja -C "$1"
         rm -rf "$2" && DESTDIR=$2 meson install -C "$1" --no-rebuild
-    ' plugin "$build/plugin" "$install.plugin"
+    ' plugin "$build/plugin" "$install.plugin.new"
 }
 
 build_plugin() {
     step plugin "build sevmig and swpsp" plugin_build
+    replace_install plugin
+}
+
+# replace_install PART: what was just built becomes what the hosts see, unless it is the same. A
+# running host must not have its root changed below it.
+replace_install() {
+    local old=$install.$1 new=$install.$1.new
+    if diff -rq --no-dereference "$old" "$new" >/dev/null 2>&1; then
+        rm -rf -- "$new"
+    elif host_any_up; then
+        say "$1: the hosts go on with the build they were raised with; 'lab down' lets go of it"
+    else
+        rm -rf -- "$old"
+        mv -- "$new" "$old"
+    fi
 }
 
 checks_build() {
@@ -37,21 +52,19 @@ build_checks() {
     step checks "build the same with sanitizers and warnings as errors" checks_build
 }
 
-build_qemu() {
-    mkdir -p "$install.qemu/usr/lib/sevmig"
+qemu_build() {
+    mkdir -p "$install.qemu.new/usr/lib/sevmig"
     if [[ -n ${SEVMIG_QEMU-} ]]; then
-        [[ -x $SEVMIG_QEMU ]] || die "SEVMIG_QEMU=$SEVMIG_QEMU is not a program"
-        say "qemu       the given $SEVMIG_QEMU"
-        cp -- "$SEVMIG_QEMU" "$install.qemu/usr/lib/sevmig/qemu-system-x86_64"
-        return
+        cp -- "$SEVMIG_QEMU" "$install.qemu.new/usr/lib/sevmig/qemu-system-x86_64"
+    else
+        tree_run qemu/build --output "$build/qemu" --install "$install.qemu.new/usr/lib/sevmig"
     fi
-    local key
-    key=$(tree_run qemu/build --print-key)
-    if [[ $(cat "$build/qemu/installed" 2>/dev/null) != "$key" ]]; then
-        step qemu "build the patched QEMU (about 6 minutes)" \
-            tree_run qemu/build --output "$build/qemu" --install "$install.qemu/usr/lib/sevmig"
-        printf '%s\n' "$key" >"$build/qemu/installed"
-    fi
+}
+
+build_qemu() {
+    [[ -z ${SEVMIG_QEMU-} || -x $SEVMIG_QEMU ]] || die "SEVMIG_QEMU=$SEVMIG_QEMU is not a program"
+    step qemu "build the patched QEMU (about 6 minutes; cached by version and patches)" qemu_build
+    replace_install qemu
 }
 
 images_build() {
