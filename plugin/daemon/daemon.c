@@ -423,6 +423,7 @@ sevmig_daemon_new(const SevmigDaemonOptions *options, SevmigDaemonQuitFunc quit,
 {
     g_autoptr(SevmigDaemon) self = g_new0(SevmigDaemon, 1);
     g_autofree char *history_dir = g_build_filename(options->state_dir, "history", NULL);
+    guint count;
 
     self->options = *options;
     self->quit = quit;
@@ -435,7 +436,8 @@ sevmig_daemon_new(const SevmigDaemonOptions *options, SevmigDaemonQuitFunc quit,
     self->policies = sevmig_policies_new(options->policy_dirs, options->ceiling_file, error);
     if (self->policies == NULL)
         return NULL;
-    sevmig_daemon_reload(self);
+    /* A set that cannot be loaded is said in the log and on the bus; the built-in default holds. */
+    sevmig_policies_reload(self->policies, &count, NULL);
     self->bus = sevmig_bus_new(options->bus_address, &bus_ops, self, error);
     if (self->bus == NULL)
         return NULL;

@@ -7,9 +7,11 @@
 
 struct SevmigPolkit {
     GCancellable *cancellable;
+    PolkitAuthority *authority; /* kept alive: it is shared, and made anew if nobody holds it */
 };
 
 typedef struct {
+    SevmigPolkit *polkit; /* not to be touched once cancelled */
     char *sender;
     char *action;
     gboolean interactive;
@@ -41,6 +43,7 @@ sevmig_polkit_free(SevmigPolkit *self)
         return;
     g_cancellable_cancel(self->cancellable);
     g_object_unref(self->cancellable);
+    g_clear_object(&self->authority);
     g_free(self);
 }
 
@@ -93,6 +96,8 @@ authority_got(GObject *source, GAsyncResult *result, gpointer user_data)
         task_deny(task, error);
         return;
     }
+    if (!g_cancellable_is_cancelled(cancellable))
+        g_set_object(&check->polkit->authority, authority);
     subject = polkit_system_bus_name_new(check->sender);
     polkit_authority_check_authorization(
         authority, subject, check->action, NULL,
@@ -108,6 +113,7 @@ sevmig_polkit_check_async(SevmigPolkit *self, const char *sender, const char *ac
     GTask *task = g_task_new(NULL, self->cancellable, callback, user_data);
     Check *check = g_new0(Check, 1);
 
+    check->polkit = self;
     check->sender = g_strdup(sender);
     check->action = g_strdup(action);
     check->interactive = interactive;

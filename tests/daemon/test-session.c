@@ -1,0 +1,520 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* One migration under a real controller and real policies, with a QEMU on paper. */
+#include <glib/gstdio.h>
+
+#include "fake-actuator.h"
+#include "log.h"
+#include "session.h"
+#include "sevmig-error.h"
+#include "sevmig-trace.h"
+
+#define TICK_MS 5u
+#define PATIENCE_MS 10000u
+
+#define POLICY(name, body) "<policy xmlns='urn:sevmig:policy:1' name='" name "'>" body "</policy>"
+
+static const struct {
+    const char *name;
+    const char *text;
+} policies[] = {
+    {"default", POLICY("default", "<goals><downtime unit='ms'>300</downtime></goals>")},
+    {"pinned", POLICY("pinned", "<throttle mode='qemu'/><batch><pages>1</pages></batch>")},
+    {"hurried", POLICY("hurried", "<goals><duration unit='s'>1</duration></goals>"
+                                  "<on-deadline>pause</on-deadline>")},
+    {"impatient", POLICY("impatient", "<goals><duration unit='s'>1</duration></goals>"
+                                      "<on-deadline>abort</on-deadline>")},
+};
+
+typedef struct {
+    char *dir;
+    SevmigPolicyStore *store;
+    Fake *fake;
+    SevmigSession *session;
+    guint n_changed;
+    guint n_ended;
+} Fixture;
+
+static void
+on_changed(SevmigSession *session, gpointer user_data)
+{
+    ((Fixture *)user_data)->n_changed++;
+}
+
+static void
+on_ended(SevmigSession *session, gpointer user_data)
+{
+    ((Fixture *)user_data)->n_ended++;
+}
+
+static const SevmigSessionOps ops = {.changed = on_changed, .ended = on_ended};
+
+static void
+fixture_set_up(Fixture *f, gconstpointer data)
+{
+    g_autoptr(GError) error = NULL;
+
+    f->dir = g_dir_make_tmp("sevmig-session-XXXXXX", &error);
+    g_assert_no_error(error);
+    for (gsize i = 0; i < G_N_ELEMENTS(policies); i++) {
+        g_autofree char *file = g_strdup_printf("%s/%s.xml", f->dir, policies[i].name);
+
+        g_file_set_contents(file, policies[i].text, -1, &error);
+        g_assert_no_error(error);
+    }
+    f->store = sevmig_policy_store_new("", f->dir, "");
+    sevmig_policy_store_reload(f->store, NULL, &error);
+    g_assert_no_error(error);
+    f->fake = fake_new();
+}
+
+static void
+remove_tree(const char *path)
+{
+    g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
+    const char *name;
+
+    while (dir != NULL && (name = g_dir_read_name(dir)) != NULL) {
+        g_autofree char *child = g_build_filename(path, name, NULL);
+
+        remove_tree(child);
+    }
+    g_remove(path);
+}
+
+static void
+fixture_tear_down(Fixture *f, gconstpointer data)
+{
+    sevmig_session_free(f->session);
+    while (g_main_context_iteration(NULL, FALSE))
+        ;
+    fake_free(f->fake);
+    sevmig_policy_store_free(f->store);
+    remove_tree(f->dir);
+    g_free(f->dir);
+}
+
+/* `policy` NULL: the metadata names none. `sev` FALSE: an ordinary guest. */
+static void
+start(Fixture *f, const char *policy, gboolean sev, gboolean observe)
+{
+    g_autofree char *metadata =
+        policy == NULL ? g_strdup("")
+                       : g_strdup_printf("<metadata><s:policy xmlns:s='urn:sevmig:domain:1' "
+                                         "name='%s'/></metadata>",
+                                         policy);
+    g_autofree char *xml = g_strdup_printf(
+        "<domain type='qemu'><name>db</name>"
+        "<uuid>c7a5fdbd-edaf-9455-926a-d65c16db1809</uuid>%s<memory>262144</memory>%s</domain>",
+        metadata,
+        sev ? "<launchSecurity type='sev'><cbitpos>47</cbitpos>"
+              "<reducedPhysBits>1</reducedPhysBits><policy>0x3</policy></launchSecurity>"
+            : "");
+    g_autofree char *records = g_build_filename(f->dir, "records", NULL);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(SevmigResolution) resolution = sevmig_policy_resolve(f->store, xml, -1, &error);
+    SevmigSessionSetup setup = {
+        .id = "20260101T000000-test",
+        .domain = "db",
+        .uuid = "c7a5fdbd-edaf-9455-926a-d65c16db1809",
+        .resolution = resolution,
+        .actuator = &f->fake->actuator,
+        .records_dir = records,
+        .tick_ms = TICK_MS,
+    };
+
+    g_assert_no_error(error);
+    if (observe)
+        setup.actuator = sevmig_actuator_new_observe(setup.actuator);
+    f->session = sevmig_session_new(&setup, &ops, f);
+    sevmig_session_start(f->session);
+}
+
+static gboolean
+wake_up(gpointer user_data)
+{
+    return G_SOURCE_CONTINUE;
+}
+
+/* Runs the main loop until `counter` has reached `value`; fails if it never does. */
+static void
+wait_for(const guint *counter, guint value)
+{
+    gint64 until_us = g_get_monotonic_time() + PATIENCE_MS * 1000;
+    guint source = g_timeout_add(1, wake_up, NULL);
+
+    while (*counter < value && g_get_monotonic_time() < until_us)
+        g_main_context_iteration(NULL, TRUE);
+    g_source_remove(source);
+    g_assert_cmpuint(*counter, >=, value);
+}
+
+static void
+run_for(guint ms)
+{
+    gint64 until_us = g_get_monotonic_time() + ms * 1000;
+    guint source = g_timeout_add(1, wake_up, NULL);
+
+    while (g_get_monotonic_time() < until_us)
+        g_main_context_iteration(NULL, TRUE);
+    g_source_remove(source);
+}
+
+static void
+say(Fixture *f, QmpcMigrationStatus status)
+{
+    QmpcEvent event = {.type = QMPC_EVENT_MIGRATION, .status = status};
+
+    sevmig_session_migration_event(f->session, &event);
+}
+
+static const SevmigInfo *
+info(Fixture *f)
+{
+    return sevmig_session_info(f->session);
+}
+
+/* --- The cases --- */
+
+static void
+complete(Fixture *f)
+{
+    SevmigJobResult job = {.downtime_us = 90000, .elapsed_us = 1000000};
+
+    fake_forbid(f->fake, TRUE);
+    say(f, QMPC_MIGRATION_PRE_SWITCHOVER);
+    run_for(10 * TICK_MS);
+    say(f, QMPC_MIGRATION_DEVICE);
+    run_for(10 * TICK_MS);
+    fake_forbid(f->fake, FALSE);
+    f->fake->status.switchover.has_result = true;
+    f->fake->status.switchover.ram_us = 50000;
+    f->fake->status.switchover.downtime_us = 80000;
+    say(f, QMPC_MIGRATION_COMPLETED);
+    sevmig_session_job_completed(f->session, &job);
+    wait_for(&f->n_ended, 1);
+}
+
+static void
+test_steered(Fixture *f, gconstpointer data)
+{
+    guint queries;
+
+    start(f, NULL, TRUE, FALSE);
+    g_assert_cmpstr(info(f)->state, ==, "steered");
+    wait_for(&f->fake->n_tunes, 20);
+    g_assert_cmpuint(f->fake->n_queries, ==, 0);
+    g_assert_cmpuint(f->fake->last_tune.present & QMPC_TUNE_LEASE, !=, 0);
+    g_assert_cmpuint(f->fake->last_tune.lease_ms, ==, 2000);
+    g_assert_cmpuint(info(f)->pages, >, 0);
+    queries = f->fake->n_queries;
+    complete(f);
+    g_assert_cmpuint(f->fake->n_queries, ==, queries + 1);
+    g_assert_cmpstr(info(f)->phase, ==, "done");
+    g_assert_cmpstr(info(f)->state, ==, "ended");
+    g_assert_cmpuint(info(f)->downtime_us, ==, 80000);
+    g_assert_cmpstr(info(f)->error, ==, "");
+    fake_forbid(f->fake, TRUE);
+    run_for(10 * TICK_MS);
+    g_assert_cmpuint(f->n_ended, ==, 1);
+}
+
+/* What was recorded can be read, begins with `start` and ends with `completed`. */
+static void
+test_recorded(Fixture *f, gconstpointer data)
+{
+    g_autoptr(SevmigTraceReader) reader = NULL;
+    g_autofree SevmigTraceStep *step = g_new0(SevmigTraceStep, 1);
+    g_autoptr(GError) error = NULL;
+    SevmigEventType last = SEVMIG_EVENT_COUNT;
+    guint n = 0;
+
+    start(f, NULL, TRUE, FALSE);
+    wait_for(&f->fake->n_tunes, 10);
+    complete(f);
+    reader = sevmig_trace_reader_new(info(f)->record_file, &error);
+    g_assert_no_error(error);
+    g_assert_cmpstr(sevmig_trace_reader_header(reader)->domain, ==, "db");
+    g_assert_cmpstr(sevmig_trace_reader_header(reader)->policy, ==, "default");
+    while (sevmig_trace_reader_next(reader, step, &error)) {
+        if (n++ == 0)
+            g_assert_cmpint(step->event.type, ==, SEVMIG_EVENT_START);
+        last = step->event.type;
+    }
+    g_assert_no_error(error);
+    g_assert_cmpint(last, ==, SEVMIG_EVENT_COMPLETED);
+    g_assert_cmpuint(n, >=, 12);
+}
+
+static void
+test_no_sev(Fixture *f, gconstpointer data)
+{
+    SevmigJobResult job = {.downtime_us = 90000};
+
+    fake_forbid(f->fake, TRUE);
+    start(f, NULL, FALSE, FALSE);
+    run_for(10 * TICK_MS);
+    g_assert_cmpstr(info(f)->state, ==, "observed");
+    g_assert_cmpstr(info(f)->note, ==, "this guest has no SEV");
+    g_assert_cmpstr(info(f)->record_file, ==, "");
+    say(f, QMPC_MIGRATION_COMPLETED);
+    sevmig_session_job_completed(f->session, &job);
+    g_assert_cmpuint(f->n_ended, ==, 1);
+    g_assert_cmpuint(info(f)->downtime_us, ==, 90000);
+}
+
+static void
+test_stock_qemu(Fixture *f, gconstpointer data)
+{
+    fake_fail(f->fake, 1, g_error_new(QMPC_ERROR, QMPC_ERROR_COMMAND_NOT_FOUND, "no such command"));
+    start(f, NULL, TRUE, FALSE);
+    wait_for(&f->fake->n_tunes, 1);
+    run_for(10 * TICK_MS);
+    g_assert_cmpuint(f->fake->n_tunes, ==, 1);
+    g_assert_cmpstr(info(f)->state, ==, "observed");
+    g_assert_nonnull(strstr(info(f)->note, "no such command"));
+    fake_forbid(f->fake, TRUE);
+    say(f, QMPC_MIGRATION_CANCELLED);
+    g_assert_cmpuint(f->n_ended, ==, 1);
+    g_assert_cmpstr(info(f)->phase, ==, "cancelled");
+}
+
+static void
+test_unknown_policy(Fixture *f, gconstpointer data)
+{
+    start(f, "no-such-policy", TRUE, TRUE);
+    wait_for(&f->fake->n_queries, 3);
+    g_assert_cmpuint(f->fake->n_tunes, ==, 0);
+    g_assert_nonnull(strstr(info(f)->note, "no-such-policy"));
+}
+
+static void
+test_observed(Fixture *f, gconstpointer data)
+{
+    start(f, "impatient", TRUE, TRUE);
+    wait_for(&f->fake->n_queries, 10);
+    g_assert_cmpuint(f->fake->n_tunes, ==, 0);
+}
+
+/* A call that hangs is waited for, and each tick meanwhile is a missed sample. */
+static void
+test_slow(Fixture *f, gconstpointer data)
+{
+    start(f, NULL, TRUE, FALSE);
+    wait_for(&f->fake->n_tunes, 3);
+    f->fake->hold = TRUE;
+    run_for(20 * TICK_MS);
+    g_assert_nonnull(f->fake->held);
+    g_assert_cmpuint(info(f)->samples_missed, >=, 3);
+    fake_let_go(f->fake);
+    wait_for(&f->fake->n_tunes, 8);
+}
+
+/* Until the first sample the controller has nothing to say; what it says then meets `error`. */
+static void
+start_refusing(Fixture *f, guint n, const char *reason)
+{
+    f->fake->hold = TRUE;
+    start(f, "pinned", TRUE, FALSE);
+    wait_for(&f->fake->n_tunes, 1);
+    run_for(2 * TICK_MS);
+    fake_let_go(f->fake);
+    fake_fail(f->fake, n, g_error_new_literal(QMPC_ERROR, QMPC_ERROR_COMMAND, reason));
+}
+
+/* Left to QEMU's auto-converge: no lease, which would push that aside. What is refused is told
+   again until QEMU takes it. */
+static void
+test_refused(Fixture *f, gconstpointer data)
+{
+    start_refusing(f, 3, "not now");
+    wait_for(&f->fake->n_tunes, 3);
+    g_assert_cmpuint(f->fake->last_tune.present, ==, QMPC_TUNE_BATCH_PAGES);
+    g_assert_cmpuint(f->fake->last_tune.batch_pages, ==, 1);
+    g_assert_cmpuint(f->fake->status.tune.batch_pages, ==, 4);
+    wait_for(&f->fake->n_tunes, 6);
+    g_assert_cmpuint(f->fake->status.tune.batch_pages, ==, 1);
+}
+
+static void
+test_refused_for_ever(Fixture *f, gconstpointer data)
+{
+    start_refusing(f, 1000, "never");
+    wait_for(&f->fake->n_tunes, 12);
+    g_assert_cmpuint(f->fake->last_tune.present, ==, 0);
+}
+
+static void
+test_failed(Fixture *f, gconstpointer data)
+{
+    f->fake->reason = "the peer's firmware refused the session";
+    start(f, NULL, TRUE, FALSE);
+    wait_for(&f->fake->n_tunes, 3);
+    say(f, QMPC_MIGRATION_FAILED);
+    wait_for(&f->n_ended, 1);
+    g_assert_cmpuint(f->fake->n_reasons, ==, 1);
+    g_assert_cmpstr(info(f)->phase, ==, "failed");
+    g_assert_cmpstr(info(f)->error, ==, f->fake->reason);
+    g_assert_cmpuint(f->fake->n_commands[SEVMIG_COMMAND_RESUME], ==, 0);
+}
+
+/* The end comes while a call is under way: the last question waits for its turn. */
+static void
+test_end_during_call(Fixture *f, gconstpointer data)
+{
+    SevmigJobResult job = {0};
+
+    start(f, NULL, TRUE, FALSE);
+    wait_for(&f->fake->n_tunes, 3);
+    f->fake->hold = TRUE;
+    run_for(5 * TICK_MS);
+    g_assert_nonnull(f->fake->held);
+    say(f, QMPC_MIGRATION_COMPLETED);
+    sevmig_session_job_completed(f->session, &job);
+    g_assert_cmpuint(f->n_ended, ==, 0);
+    fake_let_go(f->fake);
+    wait_for(&f->n_ended, 1);
+    g_assert_cmpuint(f->fake->n_queries, ==, 1);
+}
+
+static void
+test_pause(Fixture *f, gconstpointer data)
+{
+    start(f, "hurried", TRUE, FALSE);
+    wait_for(&f->fake->n_commands[SEVMIG_COMMAND_PAUSE], 1);
+    say(f, QMPC_MIGRATION_CANCELLED);
+    wait_for(&f->n_ended, 1);
+    wait_for(&f->fake->n_commands[SEVMIG_COMMAND_RESUME], 1);
+    g_assert_cmpuint(f->fake->n_commands[SEVMIG_COMMAND_PAUSE], ==, 1);
+}
+
+static void
+test_abort(Fixture *f, gconstpointer data)
+{
+    start(f, "impatient", TRUE, FALSE);
+    wait_for(&f->fake->n_commands[SEVMIG_COMMAND_ABORT], 1);
+    say(f, QMPC_MIGRATION_CANCELLING);
+    fake_forbid(f->fake, TRUE);
+    run_for(10 * TICK_MS);
+    say(f, QMPC_MIGRATION_CANCELLED);
+    g_assert_cmpuint(f->n_ended, ==, 1);
+    g_assert_cmpuint(f->fake->n_commands[SEVMIG_COMMAND_ABORT], ==, 1);
+}
+
+static void
+test_release(Fixture *f, gconstpointer data)
+{
+    const unsigned must = QMPC_TUNE_VCPU_THROTTLE | QMPC_TUNE_VCPU_THROTTLES |
+                          QMPC_TUNE_HOLD_SENDING | QMPC_TUNE_SWITCHOVER | QMPC_TUNE_LEASE;
+    const QmpcTune *last = &f->fake->last_tune;
+
+    start(f, NULL, TRUE, FALSE);
+    wait_for(&f->fake->n_tunes, 3);
+    f->fake->hold = TRUE;
+    run_for(5 * TICK_MS);
+    sevmig_session_release(f->session, "sevmigd stops", TRUE);
+    g_assert_cmpuint(f->n_ended, ==, 0);
+    fake_let_go(f->fake);
+    wait_for(&f->n_ended, 1);
+    g_assert_cmpuint(last->present & must, ==, must);
+    g_assert_cmpuint(last->vcpu_throttle_percent, ==, 0);
+    g_assert_cmpuint(last->n_vcpu_throttles, ==, 0);
+    g_assert_cmpuint(last->batch_pages, ==, f->fake->status.limits.max_command_pages);
+    g_assert_cmpuint(last->lease_ms, ==, 100);
+    g_assert_cmpstr(info(f)->phase, ==, "released");
+}
+
+static void
+test_libvirt_gone(Fixture *f, gconstpointer data)
+{
+    start(f, NULL, TRUE, FALSE);
+    wait_for(&f->fake->n_tunes, 3);
+    fake_forbid(f->fake, TRUE);
+    sevmig_session_release(f->session, "the connection to libvirt was lost", FALSE);
+    g_assert_cmpuint(f->n_ended, ==, 1);
+    run_for(5 * TICK_MS);
+}
+
+static void
+test_domain_gone(Fixture *f, gconstpointer data)
+{
+    start(f, NULL, TRUE, FALSE);
+    wait_for(&f->fake->n_tunes, 3);
+    fake_forbid(f->fake, TRUE);
+    sevmig_session_domain_gone(f->session);
+    g_assert_cmpuint(f->n_ended, ==, 1);
+    g_assert_cmpstr(info(f)->phase, ==, "failed");
+    say(f, QMPC_MIGRATION_FAILED);
+    run_for(5 * TICK_MS);
+    g_assert_cmpuint(f->n_ended, ==, 1);
+}
+
+/* No answer to the last question and no word of libvirt: it ends all the same. */
+static void
+test_end_without_answers(Fixture *f, gconstpointer data)
+{
+    start(f, NULL, TRUE, FALSE);
+    wait_for(&f->fake->n_tunes, 3);
+    say(f, QMPC_MIGRATION_DEVICE);
+    run_for(5 * TICK_MS);
+    f->fake->hold = TRUE;
+    say(f, QMPC_MIGRATION_COMPLETED);
+    wait_for(&f->n_ended, 1);
+    g_assert_cmpstr(info(f)->phase, ==, "done");
+}
+
+static void
+test_back_to_active(Fixture *f, gconstpointer data)
+{
+    start(f, NULL, TRUE, FALSE);
+    wait_for(&f->fake->n_tunes, 3);
+    say(f, QMPC_MIGRATION_PRE_SWITCHOVER);
+    run_for(5 * TICK_MS);
+    say(f, QMPC_MIGRATION_ACTIVE);
+    wait_for(&f->fake->n_tunes, f->fake->n_tunes + 3);
+}
+
+static void
+test_lease_expired(Fixture *f, gconstpointer data)
+{
+    QmpcEvent event = {.type = QMPC_EVENT_SEV_LEASE_EXPIRED};
+    guint before;
+
+    start(f, NULL, TRUE, FALSE);
+    wait_for(&f->fake->n_tunes, 10);
+    before = f->fake->n_tunes;
+    f->fake->status.tune.batch_pages = f->fake->status.limits.max_command_pages;
+    sevmig_session_migration_event(f->session, &event);
+    wait_for(&f->fake->n_tunes, before + 5);
+    /* The controller has asked for its batch again. */
+    g_assert_cmpuint(f->fake->status.tune.batch_pages, >, f->fake->status.limits.max_command_pages);
+}
+
+#define CASE(name, func)                                                                           \
+    g_test_add("/session/" name, Fixture, NULL, fixture_set_up, func, fixture_tear_down)
+
+int
+main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    sevmig_log_install(G_LOG_LEVEL_CRITICAL);
+    CASE("steered", test_steered);
+    CASE("recorded", test_recorded);
+    CASE("no-sev", test_no_sev);
+    CASE("stock-qemu", test_stock_qemu);
+    CASE("unknown-policy", test_unknown_policy);
+    CASE("observed", test_observed);
+    CASE("slow", test_slow);
+    CASE("refused", test_refused);
+    CASE("refused-for-ever", test_refused_for_ever);
+    CASE("failed", test_failed);
+    CASE("end-during-call", test_end_during_call);
+    CASE("pause", test_pause);
+    CASE("abort", test_abort);
+    CASE("release", test_release);
+    CASE("libvirt-gone", test_libvirt_gone);
+    CASE("domain-gone", test_domain_gone);
+    CASE("end-without-answers", test_end_without_answers);
+    CASE("back-to-active", test_back_to_active);
+    CASE("lease-expired", test_lease_expired);
+    return g_test_run();
+}
