@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What is kept on disk: records and history, bounded and harmless when the disk is full. */
+#include <glib/gstdio.h>
+#include <json-c/json.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "history.h"
+#include "recorder.h"
+#include "sevmig-error.h"
+#include "sevmig-file.h"
+
+typedef struct {
+    char *dir;
+} Fixture;
+
+static void
+fixture_set_up(Fixture *f, gconstpointer data)
+{
+    f->dir = g_dir_make_tmp("sevmig-files-XXXXXX", NULL);
+    g_assert_nonnull(f->dir);
+}
+
+static guint
+count_files(const char *path, gboolean and_remove)
+{
+    g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
+    const char *name;
+    guint n = 0;
+
+    while (dir != NULL && (name = g_dir_read_name(dir)) != NULL) {
+        g_autofree char *child = g_build_filename(path, name, NULL);
+
+        if (and_remove)
+            g_remove(child);
+        n++;
+    }
+    return n;
+}
+
+static void
+fixture_tear_down(Fixture *f, gconstpointer data)
+{
+    count_files(f->dir, TRUE);
+    g_rmdir(f->dir);
+    g_free(f->dir);
+}
+
+static SevmigRecorder *
+record(Fixture *f, const char *id, const SevmigRecorderLimits *limits, GError **error)
+{
+    SevmigTraceHeader header = {.domain = (char *)"db"};
+
+    sevmig_control_params_default(&header.params);
+    return sevmig_recorder_new(f->dir, id, &header, limits, error);
+}
+
+static gboolean
+step(SevmigRecorder *recorder, GError **error)
+{
+    SevmigEvent event = {.type = SEVMIG_EVENT_SAMPLE_MISSED, .now_us = 1};
+    SevmigActions actions = {0};
+    SevmigView view = {0};
+
+    return sevmig_recorder_step(recorder, &event, &actions, &view, error);
+}
+
+/* Every line that is there is whole: the trace reader takes the file to its end. */
+static guint
+count_steps(const char *path)
+{
+    g_autofree SevmigTraceStep *one = g_new0(SevmigTraceStep, 1);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(SevmigTraceReader) reader = sevmig_trace_reader_new(path, &error);
+    guint n = 0;
+
+    g_assert_no_error(error);
+    while (sevmig_trace_reader_next(reader, one, &error))
+        n++;
+    g_assert_no_error(error);
+    return n;
+}
+
+static void
+test_rotation(Fixture *f, gconstpointer data)
+{
+    const SevmigRecorderLimits limits = {.files = 3, .bytes = 1 << 20, .file_bytes = 1 << 20};
+
+    for (guint i = 0; i < 6; i++) {
+        g_autofree char *id = g_strdup_printf("2026%02u", i);
+        g_autoptr(GError) error = NULL;
+        g_autoptr(SevmigRecorder) recorder = record(f, id, &limits, &error);
+
+        g_assert_no_error(error);
+        g_assert_true(step(recorder, &error));
+        g_assert_cmpuint(count_steps(sevmig_recorder_path(recorder)), ==, 1);
+    }
+    g_assert_cmpuint(count_files(f->dir, FALSE), ==, 3);
+    g_assert_cmpuint(sevmig_directory_trim(f->dir, ".jsonl", 3, 0, "202604.jsonl"), ==, 2);
+    g_assert_cmpuint(count_files(f->dir, FALSE), ==, 1);
+}
+
+static void
+test_file_limit(Fixture *f, gconstpointer data)
+{
+    const SevmigRecorderLimits limits = {.files = 3, .bytes = 1 << 20, .file_bytes = 4096};
+    g_autoptr(GError) error = NULL;
+    g_autoptr(SevmigRecorder) recorder = record(f, "a", &limits, &error);
+    GStatBuf st;
+    guint n = 0;
+
+    g_assert_no_error(error);
+    while (step(recorder, &error))
+        g_assert_cmpuint(++n, <, 1000);
+    g_assert_error(error, SEVMIG_ERROR, SEVMIG_ERROR_IO);
+    g_clear_error(&error);
+    g_assert_true(step(recorder, &error)); /* said once */
+    g_assert_no_error(error);
+    g_assert_cmpint(g_stat(sevmig_recorder_path(recorder), &st), ==, 0);
+    g_assert_cmpint(st.st_size, <=, 4096);
+    g_assert_cmpuint(count_steps(sevmig_recorder_path(recorder)), ==, n);
+}
+
+/* A limit on file size stands for a disk that is full: a write comes back short, then fails. */
+static void
+test_disk_full(Fixture *f, gconstpointer data)
+{
+    const SevmigRecorderLimits limits = {.files = 3, .bytes = 1 << 20, .file_bytes = 1 << 20};
+    g_autoptr(GError) error = NULL;
+    g_autoptr(SevmigRecorder) recorder = record(f, "a", &limits, &error);
+    struct rlimit before, low;
+    gboolean ok = TRUE;
+
+    g_assert_no_error(error);
+    signal(SIGXFSZ, SIG_IGN);
+    getrlimit(RLIMIT_FSIZE, &before);
+    low = (struct rlimit){.rlim_cur = 3001, .rlim_max = before.rlim_max};
+    setrlimit(RLIMIT_FSIZE, &low);
+    for (guint i = 0; i < 1000 && ok; i++)
+        ok = step(recorder, &error);
+    setrlimit(RLIMIT_FSIZE, &before);
+    g_assert_error(error, SEVMIG_ERROR, SEVMIG_ERROR_IO);
+    g_assert_cmpuint(count_steps(sevmig_recorder_path(recorder)), >, 3);
+}
+
+static void
+test_no_directory(Fixture *f, gconstpointer data)
+{
+    g_autofree char *file = g_build_filename(f->dir, "file", NULL);
+    g_autofree char *below = g_build_filename(file, "records", NULL);
+    SevmigTraceHeader header = {0};
+    g_autoptr(GError) error = NULL;
+
+    g_file_set_contents(file, "", 0, NULL);
+    g_assert_null(sevmig_recorder_new(below, "a", &header, &SEVMIG_RECORDER_LIMITS, &error));
+    g_assert_error(error, SEVMIG_ERROR, SEVMIG_ERROR_IO);
+}
+
+static void
+remember(SevmigHistory *history, guint i, guint64 downtime_us, guint64 ram_us)
+{
+    g_autofree char *id = g_strdup_printf("2026%04u", i);
+    g_autoptr(GError) error = NULL;
+    SevmigInfo info;
+
+    sevmig_info_init(&info);
+    sevmig_info_set(&info.id, id);
+    sevmig_info_set(&info.domain, "db\"\n");
+    info.has_switchover = downtime_us > 0;
+    info.downtime_us = downtime_us;
+    info.switchover_ram_us = ram_us;
+    info.pages = 900;
+    info.commands = 300;
+    g_assert_true(sevmig_history_add(history, &info, &error));
+    g_assert_no_error(error);
+    sevmig_info_clear(&info);
+}
+
+static void
+test_history(Fixture *f, gconstpointer data)
+{
+    g_autoptr(SevmigHistory) history = sevmig_history_new(f->dir);
+    g_autofree char *file = g_build_filename(f->dir, "20260002.json", NULL);
+    g_autofree char *rubbish = g_build_filename(f->dir, "20250101.json", NULL);
+    struct json_object *object, *member;
+
+    g_assert_cmpuint(sevmig_history_fixed_downtime_us(history), ==, 0);
+    remember(history, 1, 0, 0);
+    g_assert_cmpuint(sevmig_history_fixed_downtime_us(history), ==, 0);
+    remember(history, 2, 150000, 100000);
+    remember(history, 3, 400000, 100000);
+    remember(history, 4, 160000, 100000);
+    g_assert_cmpuint(sevmig_history_fixed_downtime_us(history), ==, 60000);
+
+    object = json_object_from_file(file);
+    g_assert_nonnull(object);
+    g_assert_true(json_object_object_get_ex(object, "domain", &member));
+    g_assert_cmpstr(json_object_get_string(member), ==, "db\"\n");
+    g_assert_true(json_object_object_get_ex(object, "pages-per-command", &member));
+    g_assert_cmpfloat(json_object_get_double(member), ==, 3.0);
+    json_object_put(object);
+
+    /* Another daemon learns the same from the files, whatever else lies there. */
+    g_assert_true(g_file_set_contents(rubbish, "{\"fixed-downtime-us\": -4", -1, NULL));
+    g_clear_pointer(&history, sevmig_history_free);
+    history = sevmig_history_new(f->dir);
+    g_assert_cmpuint(sevmig_history_fixed_downtime_us(history), ==, 60000);
+}
+
+static void
+test_history_bounded(Fixture *f, gconstpointer data)
+{
+    g_autoptr(SevmigHistory) history = sevmig_history_new(f->dir);
+
+    for (guint i = 0; i < 300; i++)
+        remember(history, i, 0, 0);
+    g_assert_cmpuint(count_files(f->dir, FALSE), ==, 256);
+}
+
+#define CASE(name, func) g_test_add(name, Fixture, NULL, fixture_set_up, func, fixture_tear_down)
+
+int
+main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    CASE("/recorder/rotation", test_rotation);
+    CASE("/recorder/file-limit", test_file_limit);
+    CASE("/recorder/disk-full", test_disk_full);
+    CASE("/recorder/no-directory", test_no_directory);
+    CASE("/history/learns", test_history);
+    CASE("/history/bounded", test_history_bounded);
+    return g_test_run();
+}
