@@ -38,6 +38,11 @@ class Daemon:
             raise self._error(error) from None
         return reply.unpack()
 
+    def version(self) -> str:
+        value, = self._call(MANAGER, "org.freedesktop.DBus.Properties", "Get",
+                            GLib.Variant("(ss)", (f"{NAME}.Manager", "Version")))
+        return value
+
     def migrations(self, ended: bool = True) -> list[dict[str, Any]]:
         """All properties of each migration object, oldest first."""
         paths, = self._call(MANAGER, f"{NAME}.Manager", "ListMigrations",

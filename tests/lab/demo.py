@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from . import firmware, guests
+from .bus import Daemon
 from .console import LIVE_HEAD, Console, live_line, table
 from .error import LabError
 from .guests import Guest
@@ -37,8 +38,8 @@ CASES = (
 # Loads that write faster than the firmware encrypts one page at a time, as a guest that is worth
 # steering does: unthrottled, such a migration does not end.
 GUESTS = (
-    Guest("demo-tiny", "tiny", "pattern=hot rate=16000 ws=48 run=4 cost=20 verify=16384", 96),
-    Guest("demo-linux", "linux", "pattern=hot rate=16000 ws=96 run=4 cost=20 verify=16384", 384),
+    Guest("demo-tiny", "tiny", "pattern=uniform rate=20000 ws=32 run=4 cost=15 verify=16384", 96),
+    Guest("demo-linux", "linux", "pattern=uniform rate=20000 ws=48 run=4 cost=15 verify=16384", 384),
 )
 
 COLUMNS = (
@@ -153,8 +154,11 @@ def ratios(runs: list[dict[str, Any]]) -> list[str]:
     return lines
 
 
-def scale_and_cost() -> tuple[int, Any]:
-    """What every figure depends on; both hosts must agree on it."""
+def preflight() -> tuple[int, Any]:
+    """Both hosts are whole. Returns what every figure depends on, time scale and cost model."""
+    for host in HOSTS.values():
+        host.connect().close()
+        Daemon(host).version()
     found = [(firmware.time_scale(host), firmware.statistics(host).get("cost_model", "default"))
              for host in HOSTS.values()]
     if found[0] != found[1]:
@@ -180,7 +184,7 @@ def report(runs: list[dict[str, Any]], scale: int, cost: Any, console: Console) 
 
 
 def demo(json_path: Path | None, console: Console) -> bool:
-    scale, cost = scale_and_cost()
+    scale, cost = preflight()
     console.line(f"{len(GUESTS)} guests, {len(CASES)} migrations each, time scale {scale}")
     runs: list[dict[str, Any]] = []
     try:

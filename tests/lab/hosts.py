@@ -85,6 +85,7 @@ class Host:
                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
     def connect(self) -> libvirt.virConnect:
+        _ = self.init_pid  # a host that is down is said to be down
         try:
             return libvirt.open(self.uri)
         except libvirt.libvirtError as error:
