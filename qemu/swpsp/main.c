@@ -24,6 +24,20 @@ typedef struct {
     gboolean version, verbose;
 } Options;
 
+static void
+options_clear(Options *options)
+{
+    g_free(options->socket);
+    g_free(options->state);
+    g_free(options->domain_ca);
+    g_free(options->log);
+    g_free(options->pid_file);
+    g_free(options->group);
+    g_free(options->socket_mode);
+    g_free(options->backing_page);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Options, options_clear)
+
 /* Where log lines go; standard error unless --log. */
 static FILE *log_file;
 
@@ -163,6 +177,13 @@ start(const Options *options, GError **error)
     return swpsp_server_open(server, error) ? g_steal_pointer(&server) : NULL;
 }
 
+static void
+set_default(char **option, const char *value)
+{
+    if (!*option)
+        *option = g_strdup(value);
+}
+
 static bool
 parse_options(Options *options, int *argc, char ***argv, GError **error)
 {
@@ -200,6 +221,10 @@ parse_options(Options *options, int *argc, char ***argv, GError **error)
     g_option_context_add_main_entries(context, entries, NULL);
     if (!g_option_context_parse(context, argc, argv, error))
         return false;
+    set_default(&options->socket, DEFAULT_SOCKET);
+    set_default(&options->state, DEFAULT_STATE);
+    set_default(&options->socket_mode, "0660");
+    set_default(&options->backing_page, "2M");
     return *argc == 1 || bad_option(error, "takes options only");
 }
 
@@ -240,11 +265,7 @@ main(int argc, char **argv)
     setlocale(LC_ALL, "");
     log_file = stderr;
     swpsp_cost_init(&cost);
-    Options options = {
-        .socket = g_strdup(DEFAULT_SOCKET),
-        .state = g_strdup(DEFAULT_STATE),
-        .socket_mode = g_strdup("0660"),
-        .backing_page = g_strdup("2M"),
+    g_auto(Options) options = {
         .time_scale = (gint)cost.time_scale,
         .max_command_pages = 4,
         .max_submit_commands = SWPSP_MAX_COMMANDS,

@@ -104,7 +104,8 @@ deliver(SwpspConnection *c)
     c->payload = NULL;
     c->payload_have = c->payload_size = 0;
     c->head_have = 0;
-    return c->ops->message(c->data, &head, payload) ? NULL : "malformed request";
+    c->ops->message(c->data, &head, payload);
+    return c->broken; /* if it is, nothing that follows is looked at */
 }
 
 /* One read from the socket. 1: got some; 0: nothing there; -1: the end, with a reason. */

@@ -20,9 +20,9 @@ typedef struct SwpspConnection SwpspConnection;
 typedef struct {
     /*
      * A whole request has arrived; integers of `head` are the host's. The payload (NULL if empty)
-     * is the callee's to g_free(). Return false to end the connection. Must not free it.
+     * is the callee's to g_free(). Must not free the connection; close_later is what it can do.
      */
-    bool (*message)(void *data, const struct swpsp_msg *head, uint8_t *payload);
+    void (*message)(void *data, const struct swpsp_msg *head, uint8_t *payload);
     /*
      * The connection is over, for the reason given. Called once, from the main loop; must free it.
      */

@@ -239,7 +239,7 @@ start_next(SwpspServer *server)
     }
 }
 
-static bool
+static void
 on_message(void *data, const struct swpsp_msg *head, uint8_t *payload)
 {
     Client *client = data;
@@ -248,7 +248,7 @@ on_message(void *data, const struct swpsp_msg *head, uint8_t *payload)
     /* Behind the client's own requests it has to wait, for answers come in order. */
     if (client->requests == 0 && serve_own(client, head, payload)) {
         g_free(payload);
-        return true;
+        return;
     }
     Job *job = g_new0(Job, 1);
     *job = (Job){client, *head, payload, g_get_monotonic_time()};
@@ -259,7 +259,6 @@ on_message(void *data, const struct swpsp_msg *head, uint8_t *payload)
                             g_queue_get_length(&server->queue) + (server->current != NULL));
     client_update_hold(client);
     start_next(server);
-    return true;
 }
 
 static void

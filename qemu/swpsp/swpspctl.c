@@ -323,8 +323,7 @@ verb_find(const char *name, int n_args, GError **error)
 static int
 run(int argc, char **argv, GError **error)
 {
-    const char *from_env = g_getenv("SWPSP_SOCKET");
-    g_autofree char *socket = g_strdup(from_env ? from_env : DEFAULT_SOCKET);
+    g_autofree char *socket = NULL;
     gboolean json = FALSE, version = FALSE;
     const GOptionEntry entries[] = {
         {"socket", 's', 0, G_OPTION_ARG_FILENAME, &socket, "The firmware's socket", "PATH"},
@@ -347,7 +346,9 @@ run(int argc, char **argv, GError **error)
     if (!verb)
         return 2;
 
-    g_autoptr(SwpspClient) client = swpsp_client_new(socket, TIMEOUT_MS, error);
+    const char *path = socket ? socket : g_getenv("SWPSP_SOCKET");
+    g_autoptr(SwpspClient) client =
+        swpsp_client_new(path ? path : DEFAULT_SOCKET, TIMEOUT_MS, error);
     Context context = {client, json, argc - 2, argv + 2};
     return client && verb->run(&context, error) ? 0 : 1;
 }

@@ -10,6 +10,7 @@
 #include <json-c/json.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -33,6 +34,13 @@ server_log(const Server *s)
     return text;
 }
 
+/* In the child: a test that aborts must not leave servers behind. */
+static void
+die_with_parent(gpointer data)
+{
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+}
+
 static void
 server_spawn(Server *s, const char *const *options)
 {
@@ -47,8 +55,8 @@ server_spawn(Server *s, const char *const *options)
     for (; options && *options; options++)
         g_ptr_array_add(argv, (char *)*options);
     g_ptr_array_add(argv, NULL);
-    g_spawn_async(NULL, (char **)argv->pdata, NULL, G_SPAWN_DO_NOT_REAP_CHILD, NULL, NULL, &s->pid,
-                  &error);
+    g_spawn_async(NULL, (char **)argv->pdata, NULL, G_SPAWN_DO_NOT_REAP_CHILD, die_with_parent,
+                  NULL, &s->pid, &error);
     g_assert_no_error(error);
 
     /* The socket is the sign that it is ready. */
@@ -581,8 +589,8 @@ run(char **output, const char *const *argv)
     g_autofree char *ignored = NULL;
     int status;
 
-    g_spawn_sync(NULL, (char **)argv, NULL, G_SPAWN_DEFAULT, NULL, NULL, output ? output : &ignored,
-                 NULL, &status, &error);
+    g_spawn_sync(NULL, (char **)argv, NULL, G_SPAWN_STDERR_TO_DEV_NULL, NULL, NULL,
+                 output ? output : &ignored, NULL, &status, &error);
     g_assert_no_error(error);
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
