@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * cli.h - one invocation of sevmigctl
+ *
+ * Results go to standard output, everything else to standard error.
+ */
+#ifndef SEVMIGCTL_CLI_H
+#define SEVMIGCTL_CLI_H
+
+#include <gio/gio.h>
+
+#include "json.h"
+#include "text.h"
+
+typedef enum {
+    CLI_OK = 0,
+    CLI_FAILURE = 1, /* what was asked for could not be done, or did not go well */
+    CLI_USAGE = 2,   /* what was asked for makes no sense */
+} CliExit;
+
+typedef struct {
+    gboolean json;
+    char *connect; /* bus address; NULL: the system bus */
+    int timeout_s;
+    gboolean all;         /* list */
+    gboolean once;        /* watch */
+    double interval_s;    /* watch */
+    char **args;          /* what remains after verb and options */
+    const char *verb;     /* as the user wrote it: "policy show" */
+    GDBusConnection *bus; /* once remote_call() needed it */
+} Cli;
+
+/* The whole of main(). Options may stand before or after the verb. */
+CliExit cli_run(int argc, char **argv);
+
+/* Says "sevmigctl: VERB: MESSAGE" on standard error and returns CLI_FAILURE. */
+CliExit cli_fail(const Cli *cli, const GError *error);
+void cli_note(const char *format, ...) G_GNUC_PRINTF(1, 2);
+
+/* Writes to standard output, a newline after JSON. */
+void cli_put(const GString *out);
+void cli_put_json(const GString *out);
+
+/* Of the terminal, or $COLUMNS; 0 if standard output has no width. */
+guint cli_width(void);
+gboolean cli_on_terminal(void);
+
+/* The verbs. */
+CliExit verb_list(Cli *cli);
+CliExit verb_show(Cli *cli);
+CliExit verb_watch(Cli *cli);
+CliExit verb_policy_list(Cli *cli);
+CliExit verb_policy_show(Cli *cli);
+CliExit verb_policy_lint(Cli *cli);
+CliExit verb_policy_explain(Cli *cli);
+CliExit verb_policy_reload(Cli *cli);
+CliExit verb_version(Cli *cli);
+
+#endif

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "migration.h"
+
+#include <string.h>
+
+#include "remote.h"
+#include "sevmig-error.h"
+#include "sevmig-names.h"
+
+/* How a property arrives, where it goes, and its key in JSON, which states the unit. */
+static const struct {
+    const char *property;
+    const char *type; /* as D-Bus spells it */
+    gsize offset;
+    const char *key;
+} fields[] = {
+    {"Id", "s", offsetof(Migration, id), "id"},
+    {"Domain", "s", offsetof(Migration, domain), "domain"},
+    {"Uuid", "s", offsetof(Migration, uuid), "uuid"},
+    {"Policy", "s", offsetof(Migration, policy), "policy"},
+    {"PolicySource", "s", offsetof(Migration, policy_source), "policy_source"},
+    {"Phase", "s", offsetof(Migration, phase), "phase"},
+    {"State", "s", offsetof(Migration, state), "state"},
+    {"Note", "s", offsetof(Migration, note), "note"},
+    {"StartedRealtimeUs", "t", offsetof(Migration, started_realtime_us), "started_realtime_us"},
+    {"ElapsedUs", "t", offsetof(Migration, elapsed_us), "elapsed_us"},
+    {"Pass", "t", offsetof(Migration, pass), "pass"},
+    {"PageSize", "u", offsetof(Migration, page_size_bytes), "page_size_bytes"},
+    {"PrivatePages", "t", offsetof(Migration, private_pages), "private_pages"},
+    {"RemainingPages", "t", offsetof(Migration, remaining_pages), "remaining_pages"},
+    {"DirtyRate", "d", offsetof(Migration, dirty_pages_per_s), "dirty_pages_per_s"},
+    {"EncryptionRate", "d", offsetof(Migration, encrypt_pages_per_s), "encrypt_pages_per_s"},
+    {"BatchPages", "u", offsetof(Migration, batch_pages), "batch_pages"},
+    {"ThrottlePercent", "u", offsetof(Migration, throttle_percent), "throttle_percent"},
+    {"MaxThrottlePercent", "u", offsetof(Migration, max_throttle_percent), "max_throttle_percent"},
+    {"PredictedDowntimeUs", "t", offsetof(Migration, predicted_downtime_us),
+     "predicted_downtime_us"},
+    {"DowntimeGoalUs", "t", offsetof(Migration, downtime_goal_us), "downtime_goal_us"},
+    {"EtaUs", "t", offsetof(Migration, eta_us), "eta_us"},
+    {"GuestLostUs", "t", offsetof(Migration, guest_lost_us), "guest_lost_us"},
+    {"Submissions", "t", offsetof(Migration, submissions), "submissions"},
+    {"Commands", "t", offsetof(Migration, commands), "commands"},
+    {"Pages", "t", offsetof(Migration, pages), "pages"},
+    {"SentBytes", "t", offsetof(Migration, sent_bytes), "sent_bytes"},
+    {"ServiceUs", "t", offsetof(Migration, service_us), "service_us"},
+    {"WaitUs", "t", offsetof(Migration, wait_us), "wait_us"},
+    {"DowntimeUs", "t", offsetof(Migration, downtime_us), "downtime_us"},
+    {"LastDecision", "s", offsetof(Migration, last_decision), "last_decision"},
+    {"RecordFile", "s", offsetof(Migration, record_file), "record_file"},
+    {"Error", "s", offsetof(Migration, error), "error"},
+};
+
+static void
+store(GVariant *value, void *place)
+{
+    switch (g_variant_classify(value)) {
+    case G_VARIANT_CLASS_STRING:
+        *(char **)place = text_printable(g_variant_get_string(value, NULL));
+        return;
+    case G_VARIANT_CLASS_UINT32:
+        *(guint32 *)place = g_variant_get_uint32(value);
+        return;
+    case G_VARIANT_CLASS_UINT64:
+        *(guint64 *)place = g_variant_get_uint64(value);
+        return;
+    default:
+        *(double *)place = g_variant_get_double(value);
+    }
+}
+
+static Migration *
+from_properties(const char *path, GVariant *properties, GError **error)
+{
+    g_autoptr(Migration) migration = g_new0(Migration, 1);
+    migration->path = g_strdup(path);
+    for (gsize i = 0; i < G_N_ELEMENTS(fields); i++) {
+        g_autoptr(GVariant) value =
+            g_variant_lookup_value(properties, fields[i].property, G_VARIANT_TYPE(fields[i].type));
+        if (value == NULL) {
+            g_set_error(error, SEVMIG_ERROR, SEVMIG_ERROR_PROTOCOL,
+                        "%s: sevmigd tells no property %s of type %s: is it another version?", path,
+                        fields[i].property, fields[i].type);
+            return NULL;
+        }
+        store(value, (char *)migration + fields[i].offset);
+    }
+    return g_steal_pointer(&migration);
+}
+
+Migration *
+migration_load(Cli *cli, const char *path, GError **error)
+{
+    g_autoptr(GVariant) properties =
+        remote_properties(cli, path, SEVMIG_MIGRATION_INTERFACE, error);
+    return properties != NULL ? from_properties(path, properties, error) : NULL;
+}
+
+void
+migration_free(Migration *migration)
+{
+    if (migration == NULL)
+        return;
+    for (gsize i = 0; i < G_N_ELEMENTS(fields); i++) {
+        if (fields[i].type[0] == 's')
+            g_free(*(char **)((char *)migration + fields[i].offset));
+    }
+    g_free(migration->path);
+    g_free(migration);
+}
+
+static int
+by_start(gconstpointer a, gconstpointer b)
+{
+    const Migration *left = *(Migration *const *)a;
+    const Migration *right = *(Migration *const *)b;
+    if (left->started_realtime_us != right->started_realtime_us)
+        return left->started_realtime_us < right->started_realtime_us ? -1 : 1;
+    return strcmp(left->id, right->id);
+}
+
+/* An object may end between being listed and being read. */
+static gboolean
+is_gone(const GError *error)
+{
+    return g_error_matches(error, SEVMIG_ERROR, SEVMIG_ERROR_NOT_FOUND) ||
+           g_error_matches(error, G_DBUS_ERROR, G_DBUS_ERROR_UNKNOWN_OBJECT) ||
+           g_error_matches(error, G_DBUS_ERROR, G_DBUS_ERROR_UNKNOWN_METHOD);
+}
+
+GPtrArray *
+migration_load_all(Cli *cli, gboolean all, GError **error)
+{
+    g_autoptr(GPtrArray) list = g_ptr_array_new_with_free_func((GDestroyNotify)migration_free);
+    g_autoptr(GVariant) reply =
+        remote_call(cli, "ListMigrations", g_variant_new("(b)", all), "(ao)", error);
+    if (reply == NULL)
+        return NULL;
+    g_autofree const char **paths = NULL;
+    g_variant_get(reply, "(^a&o)", &paths);
+    for (gsize i = 0; paths[i] != NULL; i++) {
+        g_autoptr(GError) failure = NULL;
+        Migration *migration = migration_load(cli, paths[i], &failure);
+        if (migration != NULL) {
+            g_ptr_array_add(list, migration);
+        } else if (!is_gone(failure)) {
+            g_propagate_error(error, g_steal_pointer(&failure));
+            return NULL;
+        }
+    }
+    g_ptr_array_sort(list, by_start);
+    return g_steal_pointer(&list);
+}
+
+gboolean
+migration_ended(const Migration *migration)
+{
+    return strcmp(migration->state, "ended") == 0;
+}
+
+gboolean
+migration_is(const Migration *migration, const char *id_or_domain)
+{
+    return strcmp(migration->id, id_or_domain) == 0 ||
+           strcmp(migration->domain, id_or_domain) == 0 ||
+           strcmp(migration->uuid, id_or_domain) == 0;
+}
+
+Migration *
+migration_find(Cli *cli, const char *id_or_domain, GError **error)
+{
+    g_autoptr(GPtrArray) list = migration_load_all(cli, TRUE, error);
+    int found = -1;
+    if (list == NULL)
+        return NULL;
+    for (guint i = 0; i < list->len; i++) {
+        const Migration *migration = list->pdata[i];
+        gboolean exact = strcmp(migration->id, id_or_domain) == 0;
+        if (!migration_is(migration, id_or_domain))
+            continue;
+        if (exact || found < 0 || !migration_ended(migration) ||
+            migration_ended(list->pdata[found]))
+            found = (int)i;
+        if (exact)
+            break;
+    }
+    if (found >= 0)
+        return g_ptr_array_steal_index(list, (guint)found);
+    g_set_error(error, SEVMIG_ERROR, SEVMIG_ERROR_NOT_FOUND,
+                "no migration or domain \"%s\" is known: \"sevmigctl list --all\" shows them all",
+                id_or_domain);
+    return NULL;
+}
+
+void
+migration_json(GString *out, const Migration *migration)
+{
+    json_open(out, NULL, '{');
+    for (gsize i = 0; i < G_N_ELEMENTS(fields); i++) {
+        const void *place = (const char *)migration + fields[i].offset;
+        switch (fields[i].type[0]) {
+        case 's':
+            json_string(out, fields[i].key, *(char *const *)place);
+            break;
+        case 'u':
+            json_uint(out, fields[i].key, *(const guint32 *)place);
+            break;
+        case 't':
+            json_uint(out, fields[i].key, *(const guint64 *)place);
+            break;
+        default:
+            json_double(out, fields[i].key, *(const double *)place);
+        }
+    }
+    json_close(out, '}');
+}

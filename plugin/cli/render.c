@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "render.h"
+
+#include <string.h>
+
+#define MAX_BAR 40
+
+static guint64
+bytes_of(const Migration *m, guint64 pages)
+{
+    return pages * m->page_size_bytes;
+}
+
+static char *
+duration_or_unknown(guint64 us)
+{
+    return us == 0 ? g_strdup("unknown") : text_duration(us);
+}
+
+/* --- Details: a function for each row; NULL leaves the row out --- */
+
+static char *
+text_or_none(const char *text)
+{
+    return *text != '\0' ? g_strdup(text) : NULL;
+}
+
+static char *
+row_id(const Migration *m)
+{
+    return g_strdup(m->id);
+}
+
+static char *
+row_domain(const Migration *m)
+{
+    return g_strdup_printf("%s (%s)", m->domain, m->uuid);
+}
+
+static char *
+row_policy(const Migration *m)
+{
+    return g_strdup_printf("%s (%s)", m->policy, m->policy_source);
+}
+
+static char *
+row_phase(const Migration *m)
+{
+    return g_strdup_printf("%s (%s)", m->phase, m->state);
+}
+
+static char *
+row_note(const Migration *m)
+{
+    return text_or_none(m->note);
+}
+
+static char *
+row_started(const Migration *m)
+{
+    g_autoptr(GDateTime) time = g_date_time_new_from_unix_local(
+        (gint64)MIN(m->started_realtime_us / G_USEC_PER_SEC, G_MAXINT32 * (guint64)64));
+    return time != NULL ? g_date_time_format(time, "%Y-%m-%d %H:%M:%S") : NULL;
+}
+
+static char *
+row_elapsed(const Migration *m)
+{
+    return text_duration(m->elapsed_us);
+}
+
+static char *
+row_pass(const Migration *m)
+{
+    return g_strdup_printf("%" G_GUINT64_FORMAT, m->pass);
+}
+
+static char *
+remaining_text(const Migration *m)
+{
+    g_autofree char *left = text_bytes(bytes_of(m, m->remaining_pages));
+    g_autofree char *total = text_bytes(bytes_of(m, m->private_pages));
+    return g_strdup_printf("%s of %s", left, total);
+}
+
+static char *
+row_remaining(const Migration *m)
+{
+    g_autofree char *sizes = remaining_text(m);
+    return g_strdup_printf("%s (%" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT " pages)", sizes,
+                           m->remaining_pages, m->private_pages);
+}
+
+static char *
+row_dirty(const Migration *m)
+{
+    return text_rate(m->dirty_pages_per_s);
+}
+
+static char *
+row_encrypt(const Migration *m)
+{
+    return text_rate(m->encrypt_pages_per_s);
+}
+
+static char *
+row_batch(const Migration *m)
+{
+    return g_strdup_printf("%u pages", m->batch_pages);
+}
+
+static char *
+row_throttle(const Migration *m)
+{
+    return g_strdup_printf("%u %% (highest %u %%)", m->throttle_percent, m->max_throttle_percent);
+}
+
+static char *
+row_lost(const Migration *m)
+{
+    return text_duration(m->guest_lost_us);
+}
+
+static char *
+row_downtime(const Migration *m)
+{
+    g_autofree char *predicted = duration_or_unknown(m->predicted_downtime_us);
+    g_autofree char *goal =
+        m->downtime_goal_us > 0 ? text_duration(m->downtime_goal_us) : g_strdup("none");
+    g_autofree char *real = text_duration(m->downtime_us);
+    return g_strdup_printf("%s%spredicted %s, goal %s", m->downtime_us > 0 ? real : "",
+                           m->downtime_us > 0 ? ", " : "", predicted, goal);
+}
+
+static char *
+row_eta(const Migration *m)
+{
+    return migration_ended(m) ? NULL : duration_or_unknown(m->eta_us);
+}
+
+static char *
+row_sent(const Migration *m)
+{
+    g_autofree char *bytes = text_bytes(m->sent_bytes);
+    double per_command = m->commands > 0 ? (double)m->pages / (double)m->commands : 0;
+    return g_strdup_printf("%s: %" G_GUINT64_FORMAT " pages in %" G_GUINT64_FORMAT
+                           " commands (%.1f each), %" G_GUINT64_FORMAT " submissions",
+                           bytes, m->pages, m->commands, per_command, m->submissions);
+}
+
+static char *
+row_firmware(const Migration *m)
+{
+    g_autofree char *service = text_duration(m->service_us);
+    g_autofree char *wait = text_duration(m->wait_us);
+    return g_strdup_printf("busy for %s, waited for %s", service, wait);
+}
+
+static char *
+row_decision(const Migration *m)
+{
+    return text_or_none(m->last_decision);
+}
+
+static char *
+row_record(const Migration *m)
+{
+    return text_or_none(m->record_file);
+}
+
+static char *
+row_error(const Migration *m)
+{
+    return text_or_none(m->error);
+}
+
+static const struct {
+    const char *label;
+    char *(*text)(const Migration *m);
+} rows[] = {
+    {"id", row_id},
+    {"domain", row_domain},
+    {"policy", row_policy},
+    {"phase", row_phase},
+    {"note", row_note},
+    {"started", row_started},
+    {"elapsed", row_elapsed},
+    {"time left", row_eta},
+    {"pass", row_pass},
+    {"remaining", row_remaining},
+    {"dirty rate", row_dirty},
+    {"encryption rate", row_encrypt},
+    {"batch", row_batch},
+    {"throttle", row_throttle},
+    {"guest time lost", row_lost},
+    {"downtime", row_downtime},
+    {"sent", row_sent},
+    {"firmware", row_firmware},
+    {"last decision", row_decision},
+    {"record", row_record},
+    {"error", row_error},
+};
+
+void
+render_details(GString *out, const Migration *migration)
+{
+    for (gsize i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autofree char *text = rows[i].text(migration);
+        if (text != NULL)
+            g_string_append_printf(out, "%-16s %s\n", rows[i].label, text);
+    }
+}
+
+/* --- The live view --- */
+
+static const struct {
+    const char *phase;
+    const char *colour;
+} colours[] = {
+    {"stalled", "\033[33m"}, {"switchover", "\033[36m"}, {"done", "\033[32m"},
+    {"failed", "\033[31m"},  {"cancelled", "\033[33m"},  {"released", "\033[33m"},
+};
+
+static const char *
+colour_of(const char *phase)
+{
+    for (gsize i = 0; i < G_N_ELEMENTS(colours); i++) {
+        if (strcmp(colours[i].phase, phase) == 0)
+            return colours[i].colour;
+    }
+    return "\033[1m";
+}
+
+static void
+put_clipped(GString *out, const char *text, guint width)
+{
+    g_autofree char *clipped = text_clip(text, width);
+    g_string_append_printf(out, "%s\n", clipped);
+}
+
+/* Colour is put around the whole line after clipping, so that widths are those of the text. */
+static void
+put_title(GString *out, const Migration *m, guint width, gboolean colour)
+{
+    g_autofree char *elapsed = text_duration(m->elapsed_us);
+    g_autofree char *title = g_strdup_printf(
+        "%s: %s, pass %" G_GUINT64_FORMAT ", %s, policy %s%s", m->domain, m->phase, m->pass,
+        elapsed, m->policy, strcmp(m->state, "observed") == 0 ? ", observed only" : "");
+    g_autofree char *clipped = text_clip(title, width);
+    g_string_append_printf(out, "%s%s%s\n", colour ? colour_of(m->phase) : "", clipped,
+                           colour ? "\033[0m" : "");
+}
+
+static void
+put_progress(GString *out, const Migration *m, guint width)
+{
+    guint64 total = m->private_pages;
+    guint64 sent = total - MIN(m->remaining_pages, total);
+    g_autofree char *percent = text_percent(sent, total);
+    g_autofree char *remaining = remaining_text(m);
+    guint bar = MAX_BAR;
+    guint rest = 2 + 3 + (guint)strlen(percent) + 3 + (guint)strlen(remaining) + 10;
+    if (width > 0)
+        bar = width > rest + 4 ? MIN(width - rest, MAX_BAR) : 0;
+    guint full = total > 0 ? (guint)((double)bar * (double)sent / (double)total) : 0;
+    g_autofree char *done = g_strnfill(full, '#');
+    g_autofree char *todo = g_strnfill(bar - full, '.');
+    g_autofree char *line =
+        bar > 0 ? g_strdup_printf("  [%s%s] %s   remaining %s", done, todo, percent, remaining)
+                : g_strdup_printf("  %s   remaining %s", percent, remaining);
+    put_clipped(out, line, width);
+}
+
+static void
+put_figures(GString *out, const Migration *m, guint width)
+{
+    g_autofree char *dirty = text_rate(m->dirty_pages_per_s);
+    g_autofree char *encrypt = text_rate(m->encrypt_pages_per_s);
+    g_autofree char *lost = text_duration(m->guest_lost_us);
+    g_autofree char *downtime = row_downtime(m);
+    g_autofree char *eta = duration_or_unknown(m->eta_us);
+    g_autofree char *rates = g_strdup_printf("dirty %s, encryption %s", dirty, encrypt);
+    g_autofree char *batch = g_strdup_printf("batch %u", m->batch_pages);
+    g_autofree char *throttle = g_strdup_printf("throttle %u %%, highest %u %%",
+                                                m->throttle_percent, m->max_throttle_percent);
+    g_autofree char *lost_item = g_strdup_printf("guest lost %s", lost);
+    g_autofree char *downtime_item = g_strdup_printf("downtime %s", downtime);
+    g_autofree char *eta_item = g_strdup_printf("time left %s", eta);
+    const char *items[] = {rates,     batch,         throttle,
+                           lost_item, downtime_item, migration_ended(m) ? NULL : eta_item,
+                           NULL};
+    text_flow(out, items, 2, width);
+}
+
+static void
+put_optional(GString *out, const char *label, const char *text, guint width)
+{
+    if (*text == '\0')
+        return;
+    g_autofree char *line = g_strdup_printf("  %s%s", label, text);
+    put_clipped(out, line, width);
+}
+
+guint
+render_live(GString *out, const Migration *migration, guint width, gboolean colour)
+{
+    guint lines = 0;
+    gsize start = out->len;
+    put_title(out, migration, width, colour);
+    put_progress(out, migration, width);
+    put_figures(out, migration, width);
+    put_optional(out, "decision: ", migration->last_decision, width);
+    put_optional(out, "note: ", migration->note, width);
+    put_optional(out, "error: ", migration->error, width);
+    for (const char *p = out->str + start; *p != '\0'; p++)
+        lines += *p == '\n';
+    return lines;
+}
+
+void
+render_line(GString *out, const Migration *m)
+{
+    g_autofree char *elapsed = text_duration(m->elapsed_us);
+    g_autofree char *remaining = remaining_text(m);
+    g_autofree char *dirty = text_rate(m->dirty_pages_per_s);
+    g_autofree char *encrypt = text_rate(m->encrypt_pages_per_s);
+    g_autofree char *downtime = row_downtime(m);
+    g_autofree char *eta = duration_or_unknown(m->eta_us);
+    g_string_append_printf(out, "%s %s: %s, pass %" G_GUINT64_FORMAT ", remaining %s, ", elapsed,
+                           m->domain, m->phase, m->pass, remaining);
+    g_string_append_printf(out, "dirty %s, encryption %s, batch %u, throttle %u %%, downtime %s",
+                           dirty, encrypt, m->batch_pages, m->throttle_percent, downtime);
+    if (!migration_ended(m))
+        g_string_append_printf(out, ", time left %s", eta);
+    if (*m->error != '\0')
+        g_string_append_printf(out, ", error: %s", m->error);
+    else if (*m->last_decision != '\0')
+        g_string_append_printf(out, ", decision: %s", m->last_decision);
+    g_string_append_c(out, '\n');
+}

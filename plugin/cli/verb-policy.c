@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* sevmigctl policy list, show, lint, explain, reload */
+#include "remote.h"
+#include "sevmig-names.h"
+#include "sevmig-policy-store.h"
+
+/* A string member of a dictionary, fit for a terminal; "" if it is not there. */
+static char *
+member(GVariant *dictionary, const char *name)
+{
+    const char *text = "";
+    g_variant_lookup(dictionary, name, "&s", &text);
+    return text_printable(text);
+}
+
+static void
+put_json_list(GString *out, const char *key, GVariant *list)
+{
+    json_open(out, key, '[');
+    for (gsize i = 0; i < g_variant_n_children(list); i++) {
+        g_autoptr(GVariant) item = g_variant_get_child_value(list, i);
+        json_variant(out, NULL, item);
+    }
+    json_close(out, ']');
+}
+
+/* --- list --- */
+
+static void
+list_text(GVariant *policies)
+{
+    static const TextColumn columns[] = {
+        {"NAME", FALSE, 0}, {"STATE", FALSE, 3},       {"PRIORITY", TRUE, 1},
+        {"FILE", FALSE, 2}, {"DESCRIPTION", FALSE, 0},
+    };
+    g_autoptr(GPtrArray) rows = g_ptr_array_new_with_free_func(g_free);
+    g_autoptr(GString) out = g_string_new(NULL);
+    for (gsize i = 0; i < g_variant_n_children(policies); i++) {
+        g_autoptr(GVariant) policy = g_variant_get_child_value(policies, i);
+        guint32 priority = 0;
+        g_variant_lookup(policy, "priority", "u", &priority);
+        g_ptr_array_add(rows, member(policy, "name"));
+        g_ptr_array_add(rows, member(policy, "state"));
+        g_ptr_array_add(rows, g_strdup_printf("%u", priority));
+        g_ptr_array_add(rows, member(policy, "file"));
+        g_ptr_array_add(rows, member(policy, "description"));
+    }
+    text_table(out, columns, G_N_ELEMENTS(columns), rows, cli_width());
+    cli_put(out);
+}
+
+/* A reload that failed leaves the old set in force: whoever looks at the list should know. */
+static gboolean
+note_policy_error(Cli *cli, GError **error)
+{
+    const char *text = "";
+    g_autoptr(GVariant) manager =
+        remote_properties(cli, SEVMIG_MANAGER_PATH, SEVMIG_MANAGER_INTERFACE, error);
+    if (manager == NULL)
+        return FALSE;
+    if (g_variant_lookup(manager, "PolicyError", "&s", &text) && *text != '\0') {
+        g_autofree char *printable = text_printable(text);
+        cli_note("the last reload failed and changed nothing: %s", printable);
+    }
+    return TRUE;
+}
+
+CliExit
+verb_policy_list(Cli *cli)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GString) out = g_string_new(NULL);
+    g_autoptr(GVariant) reply = remote_call(cli, "ListPolicies", NULL, "(aa{sv})", &error);
+    if (reply == NULL || !note_policy_error(cli, &error))
+        return cli_fail(cli, error);
+    g_autoptr(GVariant) policies = g_variant_get_child_value(reply, 0);
+    if (cli->json) {
+        put_json_list(out, NULL, policies);
+        cli_put_json(out);
+    } else {
+        list_text(policies);
+    }
+    return CLI_OK;
+}
+
+/* --- show --- */
+
+CliExit
+verb_policy_show(Cli *cli)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GString) out = g_string_new(NULL);
+    const char *xml;
+    g_autoptr(GVariant) reply =
+        remote_call(cli, "GetPolicy", g_variant_new("(s)", cli->args[0]), "(s)", &error);
+    if (reply == NULL)
+        return cli_fail(cli, error);
+    g_variant_get(reply, "(&s)", &xml);
+    if (cli->json) {
+        json_open(out, NULL, '{');
+        json_string(out, "name", cli->args[0]);
+        json_string(out, "xml", xml);
+        json_close(out, '}');
+        cli_put_json(out);
+    } else {
+        g_string_append_printf(out, "%s%s", xml, g_str_has_suffix(xml, "\n") ? "" : "\n");
+        cli_put(out);
+    }
+    return CLI_OK;
+}
+
+/* --- lint --- */
+
+static void
+lint_json(GPtrArray *issues)
+{
+    g_autoptr(GString) out = g_string_new(NULL);
+    json_open(out, NULL, '[');
+    for (guint i = 0; i < issues->len; i++) {
+        const SevmigPolicyIssue *issue = issues->pdata[i];
+        json_open(out, NULL, '{');
+        json_string(out, "file", issue->file);
+        json_uint(out, "line", issue->line);
+        json_uint(out, "column", issue->column);
+        json_string(out, "text", issue->text);
+        json_close(out, '}');
+    }
+    json_close(out, ']');
+    cli_put_json(out);
+}
+
+/* Works without sevmigd: the same library reads the files. */
+CliExit
+verb_policy_lint(Cli *cli)
+{
+    g_autoptr(GPtrArray) issues = sevmig_policy_issues_new();
+    g_autoptr(GString) out = g_string_new(NULL);
+    gboolean good = TRUE;
+    for (char **file = cli->args; *file != NULL; file++) {
+        guint before = issues->len;
+        if (sevmig_policy_lint(*file, issues)) {
+            g_string_append_printf(out, "%s: good\n", *file);
+            continue;
+        }
+        good = FALSE;
+        for (guint i = before; i < issues->len; i++) {
+            g_autofree char *line = sevmig_policy_issue_format(issues->pdata[i]);
+            g_string_append_printf(out, "%s\n", line);
+        }
+    }
+    if (cli->json)
+        lint_json(issues);
+    else
+        cli_put(out);
+    return good ? CLI_OK : CLI_FAILURE;
+}
+
+/* --- explain --- */
+
+static void
+explain_text(const char *domain, const char *policy, GVariant *candidates)
+{
+    static const TextColumn columns[] = {
+        {"", FALSE, 0}, {"POLICY", FALSE, 0}, {"SOURCE", FALSE, 1}, {"REASON", FALSE, 0}};
+    g_autoptr(GPtrArray) rows = g_ptr_array_new_with_free_func(g_free);
+    g_autoptr(GString) out = g_string_new(NULL);
+    g_autofree char *name = text_printable(policy);
+    g_string_append_printf(out, *name != '\0' ? "%s: governed by %s\n" : "%s: refused\n", domain,
+                           name);
+    for (gsize i = 0; i < g_variant_n_children(candidates); i++) {
+        g_autoptr(GVariant) candidate = g_variant_get_child_value(candidates, i);
+        gboolean chosen = FALSE;
+        g_variant_lookup(candidate, "chosen", "b", &chosen);
+        g_ptr_array_add(rows, g_strdup(chosen ? "*" : "-"));
+        g_ptr_array_add(rows, member(candidate, "name"));
+        g_ptr_array_add(rows, member(candidate, "source"));
+        g_ptr_array_add(rows, member(candidate, "reason"));
+    }
+    if (rows->len > 0)
+        text_table(out, columns, G_N_ELEMENTS(columns), rows, cli_width());
+    cli_put(out);
+}
+
+CliExit
+verb_policy_explain(Cli *cli)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GString) out = g_string_new(NULL);
+    g_autoptr(GVariant) candidates = NULL;
+    const char *policy;
+    g_autoptr(GVariant) reply =
+        remote_call(cli, "Explain", g_variant_new("(s)", cli->args[0]), "(saa{sv})", &error);
+    if (reply == NULL)
+        return cli_fail(cli, error);
+    g_variant_get(reply, "(&s@aa{sv})", &policy, &candidates);
+    if (cli->json) {
+        json_open(out, NULL, '{');
+        json_string(out, "domain", cli->args[0]);
+        json_string(out, "policy", policy);
+        put_json_list(out, "candidates", candidates);
+        json_close(out, '}');
+        cli_put_json(out);
+    } else {
+        explain_text(cli->args[0], policy, candidates);
+    }
+    return CLI_OK;
+}
+
+/* --- reload --- */
+
+CliExit
+verb_policy_reload(Cli *cli)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GString) out = g_string_new(NULL);
+    guint count = 0;
+    g_autoptr(GVariant) reply = remote_call(cli, "ReloadPolicies", NULL, "(u)", &error);
+    if (reply == NULL)
+        return cli_fail(cli, error);
+    g_variant_get(reply, "(u)", &count);
+    if (cli->json) {
+        json_open(out, NULL, '{');
+        json_uint(out, "count", count);
+        json_close(out, '}');
+        cli_put_json(out);
+    } else {
+        g_string_append_printf(out, "%u policies in force\n", count);
+        cli_put(out);
+    }
+    return CLI_OK;
+}
