@@ -88,8 +88,8 @@ G_STATIC_ASSERT(sizeof(SevmigGoal) == sizeof(guint32));
  * occupied for one would be outages in themselves. */
 static const SevmigKnob knobs[] = {
     {"match", "priority", NUMBER, .min = 0, .max = 1000, INITIAL(50), AT(match_priority)},
-    {"match/memory", "min", BYTES, .min = MIB, .max = 1024 * TIB, AT(memory_min_bytes)},
-    {"match/memory", "max", BYTES, .min = MIB, .max = 1024 * TIB, AT(memory_max_bytes)},
+    {"match/memory", "min", BYTES, .min = MIB, .max = 512 * TIB, AT(memory_min_bytes)},
+    {"match/memory", "max", BYTES, .min = MIB, .max = 512 * TIB, AT(memory_max_bytes)},
     {"goals", "order", .kind = SEVMIG_KNOB_ORDER, .choices = goals, AT(params.goal_order)},
     {"goals/downtime", NULL, TIME, .unit = "ms", .min = MS, .max = 2000 * SECOND,
      AT(params.downtime_goal_us)},
