@@ -114,8 +114,8 @@ host_up() {
 
 hosts_raise() {
     local host
-    printf '%s\n' "$build" >"$run/owner"
     mkdir -p "$run/images"
+    printf '%s\n' "$build" >"$run/owner"
     cp -u -- "$build/images/"* "$run/images/"
     ip netns list | grep -q '^sevmig-a\b' || network_up
     for host in "${hosts[@]}"; do
@@ -124,7 +124,6 @@ hosts_raise() {
 }
 
 hosts_up() {
-    mkdir -p "$run"
     if host_is_up a && host_is_up b; then
         [[ $(cat "$run/owner" 2>/dev/null) == "$build" ]] ||
             die "a lab of another directory is up ($(cat "$run/owner")): run its 'lab down' first"
