@@ -279,15 +279,21 @@ put_figures(GString *out, const Migration *m, guint width)
     g_autofree char *lost = text_duration(m->guest_lost_us);
     g_autofree char *downtime = row_downtime(m);
     g_autofree char *eta = duration_or_unknown(m->eta_us);
-    g_autofree char *rates = g_strdup_printf("dirty %s, encryption %s", dirty, encrypt);
+    g_autofree char *dirty_item = g_strdup_printf("dirty %s", dirty);
+    g_autofree char *encrypt_item = g_strdup_printf("encryption %s", encrypt);
     g_autofree char *batch = g_strdup_printf("batch %u", m->batch_pages);
     g_autofree char *throttle = g_strdup_printf("throttle %u %%, highest %u %%",
                                                 m->throttle_percent, m->max_throttle_percent);
     g_autofree char *lost_item = g_strdup_printf("guest lost %s", lost);
     g_autofree char *downtime_item = g_strdup_printf("downtime %s", downtime);
     g_autofree char *eta_item = g_strdup_printf("time left %s", eta);
-    const char *items[] = {rates,     batch,         throttle,
-                           lost_item, downtime_item, migration_ended(m) ? NULL : eta_item,
+    const char *items[] = {dirty_item,
+                           encrypt_item,
+                           batch,
+                           throttle,
+                           lost_item,
+                           downtime_item,
+                           migration_ended(m) ? NULL : eta_item,
                            NULL};
     text_flow(out, items, 2, width);
 }

@@ -7,6 +7,8 @@ char *
 text_duration(guint64 us)
 {
     guint64 s = us / G_USEC_PER_SEC;
+    if (us == 0)
+        return g_strdup("0 s");
     if (us < 1000)
         return g_strdup_printf("%" G_GUINT64_FORMAT " us", us);
     if (us < 10000)
@@ -37,7 +39,8 @@ text_bytes(guint64 bytes)
 char *
 text_rate(double pages_per_s)
 {
-    return g_strdup_printf(pages_per_s < 10 ? "%.1f pages/s" : "%.0f pages/s", pages_per_s);
+    return g_strdup_printf(pages_per_s > 0 && pages_per_s < 10 ? "%.1f pages/s" : "%.0f pages/s",
+                           pages_per_s);
 }
 
 char *

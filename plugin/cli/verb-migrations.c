@@ -17,7 +17,7 @@ downtime_cell(const Migration *m)
 {
     if (m->downtime_us > 0)
         return text_duration(m->downtime_us);
-    if (m->predicted_downtime_us == 0)
+    if (m->predicted_downtime_us == 0 || migration_ended(m))
         return g_strdup("-");
     g_autofree char *predicted = text_duration(m->predicted_downtime_us);
     return g_strdup_printf("~%s", predicted);
