@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "server-fixture.h"
+
+#include <glib/gstdio.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
+char *
+server_log(const Server *s)
+{
+    char *text = NULL;
+    g_assert_true(g_file_get_contents(s->log, &text, NULL, NULL));
+    return text;
+}
+
+/* In the child: a test that aborts must not leave servers behind. */
+static void
+die_with_parent(gpointer data)
+{
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+}
+
+void
+server_spawn(Server *s, const char *const *options)
+{
+    g_autoptr(GPtrArray) argv = g_ptr_array_new();
+    g_autoptr(GError) error = NULL;
+    const char *fixed[] = {
+        g_getenv("SWPSP_EXE"), "--socket", s->socket, "--state", s->state, "--log", s->log,
+        "--pid-file",          s->pid_file};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(fixed); i++)
+        g_ptr_array_add(argv, (char *)fixed[i]);
+    for (; options && *options; options++)
+        g_ptr_array_add(argv, (char *)*options);
+    g_ptr_array_add(argv, NULL);
+    g_spawn_async(NULL, (char **)argv->pdata, NULL, G_SPAWN_DO_NOT_REAP_CHILD, die_with_parent,
+                  NULL, &s->pid, &error);
+    g_assert_no_error(error);
+
+    /* The socket is the sign that it is ready. */
+    while (!g_file_test(s->socket, G_FILE_TEST_EXISTS)) {
+        g_assert_cmpint(waitpid(s->pid, NULL, WNOHANG), ==, 0);
+        g_usleep(2000);
+    }
+}
+
+void
+server_start(Server *s, const char *const *options)
+{
+    g_autoptr(GError) error = NULL;
+
+    s->dir = g_dir_make_tmp("swpsp-XXXXXX", &error);
+    g_assert_no_error(error);
+    s->socket = g_build_filename(s->dir, "sev", NULL);
+    s->state = g_build_filename(s->dir, "state", NULL);
+    s->log = g_build_filename(s->dir, "log", NULL);
+    s->pid_file = g_build_filename(s->dir, "pid", NULL);
+    server_spawn(s, options);
+}
+
+void
+server_terminate(Server *s)
+{
+    int status;
+
+    g_assert_cmpint(kill(s->pid, SIGTERM), ==, 0);
+    g_assert_cmpint(waitpid(s->pid, &status, 0), ==, s->pid);
+    g_assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    g_assert_false(g_file_test(s->socket, G_FILE_TEST_EXISTS));
+    g_assert_false(g_file_test(s->pid_file, G_FILE_TEST_EXISTS));
+    s->pid = 0;
+}
+
+void
+server_stop(Server *s)
+{
+    g_autofree char *identity = g_build_filename(s->state, "identity", NULL);
+
+    if (s->pid)
+        server_terminate(s);
+    g_unlink(identity);
+    g_rmdir(s->state);
+    g_unlink(s->log);
+    g_assert_cmpint(g_rmdir(s->dir), ==, 0);
+    g_free(s->dir);
+    g_free(s->socket);
+    g_free(s->state);
+    g_free(s->log);
+    g_free(s->pid_file);
+    *s = (Server){0};
+}
+
+const char *const server_fast[] = {"--time-scale", "1000", NULL};
+
+SwpspClient *
+server_client(const Server *s)
+{
+    g_autoptr(GError) error = NULL;
+    SwpspClient *client = swpsp_client_new(s->socket, TEST_TIMEOUT_MS, &error);
+
+    g_assert_no_error(error);
+    return client;
+}
+
+GByteArray *
+server_call(SwpspClient *client, uint16_t op, const void *payload, size_t len)
+{
+    g_autoptr(GError) error = NULL;
+    enum swpsp_status status;
+    GByteArray *answer = swpsp_client_call(client, op, payload, len, &status, &error);
+
+    g_assert_no_error(error);
+    g_assert_cmpint(status, ==, SWPSP_OK);
+    return answer;
+}
+
+void
+server_call_away(SwpspClient *client, uint16_t op, GByteArray *payload)
+{
+    g_byte_array_unref(server_call(client, op, payload->data, payload->len));
+    g_byte_array_unref(payload);
+}
+
+json_object *
+server_stats(SwpspClient *client)
+{
+    g_autoptr(GByteArray) answer = server_call(client, SWPSP_OP_STATS, NULL, 0);
+    json_object *object = json_tokener_parse((const char *)answer->data);
+
+    g_assert_nonnull(object);
+    return object;
+}
+
+int64_t
+server_stats_number(json_object *object, const char *name)
+{
+    json_object *value;
+
+    g_assert_true(json_object_object_get_ex(object, name, &value));
+    return json_object_get_int64(value);
+}
