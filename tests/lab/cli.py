@@ -8,12 +8,13 @@ import sys
 from pathlib import Path
 
 from . import guests
-from .console import LIVE_HEAD, Console, live_line
+from .console import Console
 from .demo import demo
 from .error import LabError
 from .guests import KINDS, WORKLOADS, Guest
 from .hosts import HOSTS, host
-from .migrate import migrate
+from .migrate import migrate, wait_verified
+from .view import LiveView
 
 
 def guest_start(args: argparse.Namespace, console: Console) -> int:
@@ -46,17 +47,20 @@ def migrate_guest(args: argparse.Namespace, console: Console) -> int:
         raise LabError(f"guest {args.name}", f"is on host {source}, not {args.source}")
     if args.destination and source == host(args.destination):
         raise LabError(f"guest {args.name}", f"is on host {source} already")
-    console.line(LIVE_HEAD)
-    result = migrate(guest, auto_converge=args.auto_converge, verify=args.verify,
-                     live=lambda migration, s: console.line(live_line(migration, s)),
-                     progress=console.status)
+    with LiveView(source, guest.name, console):
+        result = migrate(guest, auto_converge=args.auto_converge)
     if not result.completed:
-        raise LabError(f"migration of {guest.name} from host {source}", result.error, source.logs)
+        raise LabError(f"migration of guest {guest.name} from host {source}", result.error,
+                       source.logs)
     down = "-" if result.downtime_us is None else f"{result.downtime_us / 1e3:.0f} ms"
     console.line(f"{guest.name} moved from host {result.source} to {result.destination} in "
-                 f"{result.total_ms / 1e3:.1f} s, downtime {down}"
-                 + ("" if not args.verify else f", memory verified: {bool(result.verified)}"))
-    return 0 if result.verified or not args.verify else 1
+                 f"{result.total_ms / 1e3:.1f} s, downtime {down}")
+    if not args.verify:
+        return 0
+    verified = wait_verified(guest, result.ended_us, console.status)
+    console.line({True: "every page verified", False: "pages are wrong",
+                  None: "not verified in time"}[verified])
+    return 0 if verified else 1
 
 
 def run_demo(args: argparse.Namespace, console: Console) -> int:

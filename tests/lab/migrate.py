@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Sequence
@@ -18,15 +19,12 @@ from .guests import Guest
 from .heartbeat import Follower, Log
 from .hosts import Host, other
 
-TICK_S = 0.5
 BASELINE_US = 2_000_000  # how long before the migration the usual rate of work is taken from
 ALIVE_S = 10.0           # the guest must speak again within this after virsh says it is over
 VERIFY_S = 60.0
 ENDED_S = 3.0            # how long after virsh the daemon may take to close its books
 # A heartbeat is due every 5 ms: what virsh takes after the switchover is well within this.
 AFTER_US = 500_000
-
-Live = Callable[[dict[str, Any] | None, float], None]
 
 
 @dataclass(frozen=True)
@@ -43,7 +41,6 @@ class Result:
     downtime_us: int | None    # the silence in which the guest changed hosts, from outside
     silence_us: int | None     # the largest of all: a throttle's stun, or a busy machine
     work_lost_ms: float | None
-    verified: bool | None      # None: not asked for, or not within the time
 
     @property
     def total_ms(self) -> float:
@@ -63,24 +60,19 @@ def command(guest: Guest, source: Host, auto_converge: bool, extra: Sequence[str
             "--migrateuri", f"tcp://{destination.address}"]
 
 
-def _watch(process: subprocess.Popen[str], daemon: Daemon, guest: Guest, since_us: int,
-           live: Live, limit_s: float) -> None:
-    """Calls live() twice a second until virsh ends."""
-    started = time.monotonic()
-    while process.poll() is None:
-        elapsed_s = time.monotonic() - started
-        if elapsed_s > limit_s:
-            process.terminate()  # virsh cancels the migration
-            process.wait(timeout=30)
-            raise LabError(f"migration of {guest.name}", f"not over after {limit_s:g} s")
-        try:
-            live(daemon.newest(guest.name, since_us), elapsed_s)
-        except LabError:
-            live(None, elapsed_s)
-        try:
-            process.wait(timeout=TICK_S)
-        except subprocess.TimeoutExpired:
-            pass
+def _run_virsh(argv: Sequence[str], guest: Guest, source: Host, limit_s: float) -> tuple[int, str]:
+    """Status and errors of virsh; Ctrl-C ends it as it ends anybody's, by a cancelled migration."""
+    process = source.popen(argv)
+    try:
+        _out, errors = process.communicate(timeout=limit_s)
+    except subprocess.TimeoutExpired:
+        raise LabError(f"migration of guest {guest.name}", f"is not over after {limit_s:g} s",
+                       source.logs) from None
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)  # virsh cancels the migration and ends
+            process.communicate()
+    return process.returncode, errors.strip()
 
 
 def _job_stats(host: Host, name: str) -> dict[str, Any]:
@@ -114,10 +106,10 @@ def _wait_alive(follower: Follower, after_us: int) -> bool:
     return False
 
 
-def wait_verified(follower: Follower, since_us: int, progress: Callable[[str], None],
+def wait_verified(guest: Guest, since_us: int, progress: Callable[[str], None],
                   limit_s: float = VERIFY_S) -> bool | None:
     """Waits until each page was verified after since_us; None if that takes too long."""
-    started = time.monotonic()
+    started, follower = time.monotonic(), guest.follow()
     while time.monotonic() - started < limit_s:
         log = follower.poll()
         verdict = heartbeat.verified_since(log, since_us)
@@ -140,8 +132,6 @@ def _measure(log: Log, started_us: int, ended_us: int) -> dict[str, Any]:
 
 
 def migrate(guest: Guest, *, auto_converge: bool = False, extra: Sequence[str] = (),
-            live: Live = lambda _migration, _elapsed_s: None,
-            progress: Callable[[str], None] = lambda _: None, verify: bool = False,
             limit_s: float = 600) -> Result:
     """Migrates a guest from the host it is on to the other one.
 
@@ -150,21 +140,13 @@ def migrate(guest: Guest, *, auto_converge: bool = False, extra: Sequence[str] =
     source, _domain = guests.require(guest.name)
     destination, daemon, follower = other(source), Daemon(source), guest.follow()
     since_us, started_us = time.time_ns() // 1000, now_us()
-    process = source.popen(command(guest, source, auto_converge, extra))
-    try:
-        _watch(process, daemon, guest, since_us, live, limit_s)
-    finally:
-        if process.poll() is None:
-            process.terminate()
-        _out, errors = process.communicate()
+    status, error = _run_virsh(command(guest, source, auto_converge, extra), guest, source, limit_s)
     ended_us = now_us()
     alive = _wait_alive(follower, ended_us)
-    completed = process.returncode == 0 and alive
-    error = errors.strip()
-    if process.returncode == 0 and not alive:
+    completed = status == 0 and alive
+    if status == 0 and not alive:
         error = f"the guest is silent on host {destination}"
-    verified = wait_verified(follower, ended_us, progress) if completed and verify else None
     return Result(guest.name, source.name, destination.name, completed, error, started_us,
                   ended_us, _job_stats(destination, guest.name) if completed else {},
-                  _daemon_summary(daemon, guest.name, since_us), verified=verified,
+                  _daemon_summary(daemon, guest.name, since_us),
                   **_measure(follower.poll(), started_us, ended_us))
