@@ -204,9 +204,9 @@ sevmig_policy_from_node(const SevmigXmlDoc *doc, const SevmigXmlNode *root,
         sevmig_schema_check(&reader);
     if (own->len == 0)
         sevmig_sense_check(&reader, self);
+    settle(self);
     if (own->len == 0 && ceiling)
         sevmig_ceiling_apply(&reader, ceiling, self);
-    settle(self);
     if (own->len == 0)
         return g_steal_pointer(&self);
     sevmig_issues_sort(own);

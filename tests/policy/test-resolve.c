@@ -193,6 +193,12 @@ test_ceiling(Fixture *self, gconstpointer data)
     g_assert_cmpuint(sevmig_policy_params(resolution->policy)->throttle_ceiling_percent, ==, 80);
     g_clear_pointer(&resolution, sevmig_resolution_free);
 
+    /* a default that the downtime goal has made tighter stays so */
+    resolution =
+        resolve(self, DOMAIN(META(POLICY("own", "<goals><downtime>2</downtime></goals>"))));
+    g_assert_cmpuint(sevmig_policy_params(resolution->policy)->batch_hold_us, ==, 2000);
+    g_clear_pointer(&resolution, sevmig_resolution_free);
+
     /* looser is refused */
     resolution =
         resolve(self, DOMAIN(META(POLICY("own", "<throttle><ceiling>81</ceiling></throttle>"))));
