@@ -164,7 +164,7 @@ test_limits_table(void)
     }
 }
 
-/* Without a backing page size only alignment counts. */
+/* Without a backing page size only alignment counts, and the address space. */
 static void
 test_no_backing(void)
 {
@@ -175,6 +175,9 @@ test_no_backing(void)
 
     limits.backing_page_bytes = 0;
     g_assert_cmpint(swpsp_guest_send_update(guest, &limits, &command, in, out), ==, SWPSP_OK);
+    command = test_command(UINT64_MAX - 15, 32); /* beyond the end of all addresses */
+    g_assert_cmpint(swpsp_guest_send_update(guest, &limits, &command, in, out), ==,
+                    SWPSP_INVALID_ADDRESS);
 }
 
 typedef enum { GENUINE, OTHER_ROOT, BROKEN_PDH, BROKEN_CHAIN, EMPTY_CHAIN } Peer;
