@@ -70,6 +70,11 @@ class Log:
         return int(self.ready.get("pages", 0))
 
     @property
+    def rate(self) -> int:
+        """Pages a second that the guest is asked to write; 0: as many as it can."""
+        return 0 if self.ready.get("pattern") == "idle" else int(self.ready.get("rate", 0))
+
+    @property
     def last(self) -> Beat | None:
         return self.beats[-1] if self.beats else None
 

@@ -19,7 +19,8 @@ from .guests import Guest
 from .heartbeat import Follower, Log
 from .hosts import Host, other
 
-BASELINE_US = 2_000_000  # how long before the migration the usual rate of work is taken from
+# How long before the migration the usual rate of work of a guest without a fixed one is taken from
+BASELINE_US = 2_000_000
 ALIVE_S = 10.0           # the guest must speak again within this after virsh says it is over
 VERIFY_S = 60.0
 ENDED_S = 3.0            # how long after virsh the daemon may take to close its books
@@ -125,7 +126,7 @@ def _measure(log: Log, started_us: int, ended_us: int) -> dict[str, Any]:
     end_us = ended_us + AFTER_US
     downtime = heartbeat.handover_gap(beats, started_us, end_us)
     silence = heartbeat.largest_gap(beats, started_us, end_us)
-    usual = heartbeat.work_rate(beats, started_us - BASELINE_US, started_us)
+    usual = log.rate or heartbeat.work_rate(beats, started_us - BASELINE_US, started_us)
     return {"downtime_us": downtime.length_us if downtime else None,
             "silence_us": silence.length_us if silence else None,
             "work_lost_ms": heartbeat.work_lost_ms(beats, started_us, end_us, usual)}
