@@ -163,7 +163,6 @@ hosts_down() {
         host_down "$host"
     done
     rm -rf --one-file-system -- "$run/guests" "$run/images" "$run/owner"
-    rmdir "$run" 2>/dev/null || true
     say "lab        hosts a and b are down; logs stay in $build/lab"
 }
 
