@@ -36,6 +36,12 @@ sevmig_dirty_set_most(SevmigDirty *self, double pages)
     self->most_pages = pages > 0 ? pages : INFINITY;
 }
 
+void
+sevmig_dirty_forget(SevmigDirty *self)
+{
+    self->have = 0;
+}
+
 bool
 sevmig_dirty_known(const SevmigDirty *self)
 {

@@ -30,6 +30,9 @@ void sevmig_dirty_set_most(SevmigDirty *self, double pages);
  */
 void sevmig_dirty_learn(SevmigDirty *self, double guest_cpu_us, double pages);
 
+/* Forgets every point. */
+void sevmig_dirty_forget(SevmigDirty *self);
+
 /* False until the first point. */
 bool sevmig_dirty_known(const SevmigDirty *self);
 

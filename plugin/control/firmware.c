@@ -21,7 +21,7 @@
 #define PULL 0.02   /* weight of the prior's proportions, in samples */
 #define LEAST 0.02  /* no parameter below this share of the scaled prior: costs are not negative */
 #define SMOOTH 0.25 /* for the plain averages */
-#define RUNS_FADE 0.9  /* per sample with runs: the newest dirty set counts */
+#define RUNS_FADE 0.75 /* per sample with runs: the newest dirty set counts */
 #define RUNS_ENOUGH 24 /* runs before the histogram is believed */
 
 static const double prior[3] = {PRIOR_A_SUBMIT_US, PRIOR_A_CMD_US, PRIOR_B_US};

@@ -21,6 +21,7 @@ typedef struct {
     bool known; /* there is memory to send and a sample of it */
     SevmigPlant plant;
     double bulk_page_us;  /* wall cost of a page now */
+    double sync_pages;    /* remaining at the newest sync */
     double pending_pages; /* remaining, plus what was dirtied since the newest sync */
     double ahead_pages;   /* the same when the actions of this step will be in force */
     double downtime_us;   /* if the guest stopped now */
@@ -43,10 +44,11 @@ typedef struct {
     unsigned useless_percent; /* up to here no effect was measured */
     unsigned no_effect;       /* syncs in a row without the expected effect */
     int64_t useless_until_us;
-    bool reaches;            /* some admissible throttle reaches the goal */
-    bool due;                /* decide at this step although there was no sync */
-    unsigned wanted_percent; /* of all vCPUs, or of those that write */
-    unsigned max_percent;    /* the highest seen in force, whoever set it */
+    unsigned distrust_percent; /* added to the model's least: its promises were not kept */
+    bool reaches;              /* some admissible throttle reaches the goal */
+    bool due;                  /* decide at this step although there was no sync */
+    unsigned wanted_percent;   /* of all vCPUs, or of those that write */
+    unsigned max_percent;      /* the highest seen in force, whoever set it */
 } SevmigThrottle;
 
 typedef struct {

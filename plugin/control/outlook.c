@@ -9,8 +9,8 @@
  * because a goal that is missed is worse than one that is bettered. */
 #define FIXED_PRIOR_US 60000
 
-#define GOAL_MARGIN 0.9 /* aim below the goal: the prediction is not exact */
-#define ALLOWED_LEAST 8 /* pages; below this the goal is the fixed cost's problem, not memory's */
+#define GOAL_MARGIN 0.85 /* aim below the goal: the prediction is not exact */
+#define ALLOWED_LEAST 8  /* pages; below this the goal is the fixed cost's problem, not memory's */
 #define SHORTEST_SYNC_US 20000 /* shorter intervals measure scheduling, not the guest */
 #define EXPOSED_LEAST 0.1      /* share of memory that could be seen to be dirtied */
 #define LAG_TICKS 1.5 /* an action decided now takes effect with the next call, in its middle */
@@ -81,6 +81,9 @@ sevmig_outlook_update(SevmigControl *self)
         fmax(ALLOWED_LEAST, (GOAL_MARGIN * (double)self->goal_us - o->plant.fixed_us) / page_us);
     o->bulk_page_us =
         sevmig_firmware_page_us(&self->firmware, batch, self->firmware.commands_per_page);
+    if (self->intake.new_sync) /* what was sent since then was there as well */
+        o->sync_pages = (double)s->remaining_pages +
+                        fmax(0, (double)(self->now_us - self->intake.sync_at_us)) / o->bulk_page_us;
     o->pending_pages = (double)s->remaining_pages + dirtied_since_sync(self, 0);
     o->ahead_pages = fmax(0, (double)s->remaining_pages - lag_us / o->bulk_page_us) +
                      dirtied_since_sync(self, lag_us);
@@ -142,6 +145,9 @@ learn_sync(SevmigControl *self, SevmigActions *actions)
     sevmig_dirty_set_most(&self->dirty, all);
     guest_us = dirt->guest_us * fmin(1, (dirt->exposed_start + exposed) / 2 / exposed);
     pages = dirt->pages / exposed;
+    if (dirt->exposed_start < EXPOSED_LEAST) /* all of one growing sum, scaled ever better: the
+                                                newest replaces the rest */
+        sevmig_dirty_forget(&self->dirty);
     if (sevmig_throttle_observe(self, guest_us, dirt->wall_us, pages, actions))
         sevmig_dirty_learn(&self->dirty, fmax(1, guest_us), pages);
 }
@@ -154,6 +160,7 @@ sevmig_outlook_learn_sync(SevmigControl *self, SevmigActions *actions)
     if (!self->intake.new_sync)
         return;
     learn_sync(self, actions);
-    if (self->intake.new_pass) /* the sync that ends a pass belongs to it */
+    /* The sync that ends a pass belongs to it. Passes of next to nothing are summed up. */
+    if (self->intake.new_pass && self->dirt.wall_us >= SHORTEST_SYNC_US)
         begin_pass(self);
 }

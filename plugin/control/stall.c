@@ -11,10 +11,11 @@
 
 #include <math.h>
 
-#define STALL_SCORE 4 /* hopeless syncs in a row */
-#define STALL_AGAIN 2 /* then, between two relaxations */
-#define DOUBT 0.34    /* what a sync without progress counts when the model has hope */
-#define PROGRESS 0.95 /* less than this share of the best remainder so far is progress */
+#define STALL_SCORE 4    /* hopeless syncs in a row */
+#define STALL_AGAIN 2    /* then, between two relaxations */
+#define DOUBT 0.34       /* what a sync without progress counts when the model has hope */
+#define DISTRUST_STEP 10 /* percent of throttle, each time the model's promise is not kept */
+#define PROGRESS 0.95    /* less than this share of the best remainder so far is progress */
 #define COUNT_LEAST_US 300000
 #define USELESS_FOR_US 60000000
 
@@ -126,10 +127,14 @@ update_score(SevmigControl *self, double pages)
 
     if (stall->best_pages <= 0 || pages < stall->best_pages)
         stall->best_pages = pages;
-    if (progress || pages <= self->outlook.plant.allowed_pages)
+    if (progress || pages <= self->outlook.plant.allowed_pages) {
         stall->score = 0;
-    else
-        stall->score += self->throttle.reaches ? DOUBT : 1;
+        self->throttle.distrust_percent /= 2;
+        return;
+    }
+    stall->score += self->throttle.reaches ? DOUBT : 1;
+    if (self->throttle.reaches && self->throttle.distrust_percent < 100)
+        self->throttle.distrust_percent += DISTRUST_STEP;
 }
 
 static void
@@ -172,7 +177,7 @@ tell_goal(SevmigControl *self, SevmigActions *actions)
 void
 sevmig_stall_decide(SevmigControl *self, SevmigActions *actions)
 {
-    double pages = (double)self->intake.last.remaining_pages;
+    double pages = self->outlook.sync_pages;
 
     if (self->phase != SEVMIG_PHASE_CONVERGING && self->phase != SEVMIG_PHASE_STALLED)
         return;

@@ -14,7 +14,7 @@
 
 #define LIMIT_LEAST_US 1000
 #define LIMIT_MOST_US 2000000000
-#define LIMIT_SLACK 1.08  /* QEMU's bandwidth jitters: do not refuse what is meant to pass */
+#define LIMIT_SLACK 1.05  /* QEMU's bandwidth jitters: do not refuse what is meant to pass */
 #define LIMIT_CHANGED 1.1 /* a limit in force moves only by more than this */
 #define TOO_MUCH 1.3      /* after letting go: so much over the allowed takes it back */
 #define PATIENCE_TICKS 8  /* let go, and QEMU still has not stopped the guest */
@@ -128,7 +128,8 @@ decide(SevmigControl *self, SevmigActions *actions)
 {
     const SevmigOutlook *o = &self->outlook;
     /* Either now, as right after a sync, or when the action arrives. QEMU looks for itself. */
-    bool may_go = fmin(o->pending_pages, o->ahead_pages) <= o->plant.allowed_pages;
+    bool may_go = sevmig_dirty_known(&self->dirty) &&
+                  fmin(o->pending_pages, o->ahead_pages) <= o->plant.allowed_pages;
 
     if (duration_forces(self)) {
         sevmig_phase_move(&self->phase, SEVMIG_PHASE_SWITCHOVER);

@@ -18,16 +18,19 @@
 
 /* A second of migration weighs this against a second of one vCPU's life, where no duration goal
  * says what time is worth; with a goal that is met, finishing earlier is worth next to nothing. */
-#define TIME_WORTH 0.25
+#define TIME_WORTH 0.1
 #define TIME_WORTH_GOAL_MET 0.05
 #define MISSED_FIRST 1e6 /* score of missing what ranks first */
 #define MISSED_SECOND 1e3
 
+#define WAIT_SHRINKS 0.8
 #define KEEP 0.95     /* a change must be better by this */
 #define RAISE_MOST 40 /* percent a decision, once throttling */
 #define LOWER_MOST 20
 #define LOWER_LEAST 5 /* smaller reductions are noise */
 #define RAISE_LEAST 3
+
+#define DISTRUST_MOST 30 /* percent */
 
 #define EFFECT_EXPECTED 1.3 /* ratio of pages without and with throttle worth testing */
 #define EFFECT_SHARE 0.2    /* of what was expected; less is none */
@@ -81,19 +84,28 @@ plan_score(const SevmigControl *self, const SevmigPlan *plan)
            (plan->reaches ? 0 : MISSED_FIRST * MISSED_FIRST);
 }
 
+/* A pass without throttle before the one with it is worth its time only while it shrinks. */
+static bool
+may_wait(const SevmigControl *self)
+{
+    const SevmigOutlook *o = &self->outlook;
+
+    return sevmig_predict_pass(&o->plant, o->pending_pages, 0) < WAIT_SHRINKS * o->pending_pages;
+}
+
 /* The best first throttle; `*score` is improved where a better plan is found. */
 static void
 try_percent(const SevmigControl *self, unsigned rest, unsigned now, unsigned *best, double *score)
 {
     const unsigned firsts[2] = {rest, 0};
 
-    for (int i = 0; i < (rest > 0 ? 2 : 1); i++) {
+    for (int i = 0; i < (rest > 0 && may_wait(self) ? 2 : 1); i++) {
         SevmigPlan plan;
         double value;
 
         sevmig_predict_plan(&self->outlook.plant, self->outlook.pending_pages, firsts[i], rest,
                             &plan);
-        value = plan_score(self, &plan) * (firsts[i] == now ? KEEP : 1);
+        value = plan_score(self, &plan) * (rest == now ? KEEP : 1);
         if (value < *score) {
             *score = value;
             *best = firsts[i];
@@ -251,8 +263,17 @@ find_least(SevmigControl *self)
     least = sevmig_predict_least_percent(&self->outlook.plant, t->most_percent);
     if (least > 0 && least <= t->useless_percent)
         least = t->useless_percent + 1;
-    t->least_percent = least;
     t->reaches = least <= t->most_percent;
+    if (t->reaches && t->distrust_percent > 0) {
+        least += t->distrust_percent;
+        /* at the most allowed there is nothing to add: then the model is simply wrong */
+        if (least > t->most_percent && t->wanted_percent == t->most_percent &&
+            t->distrust_percent > DISTRUST_MOST)
+            t->reaches = false;
+        else if (least > t->most_percent)
+            least = t->most_percent;
+    }
+    t->least_percent = least;
     return least;
 }
 
