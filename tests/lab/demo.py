@@ -39,9 +39,10 @@ CASES = (
 # Loads that write faster than the firmware encrypts one page at a time (10000 pages a second at
 # scale 10), but not much faster than it encrypts in batches, and use about 60 % of the vCPU: a
 # guest worth steering. Unthrottled, such a migration does not end.
+WORKLOAD = "pattern=uniform rate=16000 ws=48 run=4 cost=33 verify=16384"
 GUESTS = (
-    Guest("demo-tiny", "tiny", "pattern=uniform rate=16000 ws=32 run=4 cost=33 verify=16384", 96),
-    Guest("demo-linux", "linux", "pattern=uniform rate=16000 ws=48 run=4 cost=33 verify=16384", 384),
+    Guest("demo-tiny", "tiny", WORKLOAD, 96),
+    Guest("demo-linux", "linux", WORKLOAD, 384),
 )
 
 COLUMNS = (

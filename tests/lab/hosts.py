@@ -63,7 +63,8 @@ class Host:
     def command(self, argv: Sequence[str]) -> list[str]:
         """argv, to be run from outside, on the host and with the host's bus."""
         return ["nsenter", "--target", str(self.init_pid), "--mount", "--net", "--uts", "--",
-                "env", "-i", "HOME=/root", "LC_ALL=C.UTF-8", f"TERM={os.environ.get('TERM', 'dumb')}",
+                "env", "-i", "HOME=/root", "LC_ALL=C.UTF-8",
+                f"TERM={os.environ.get('TERM', 'dumb')}",
                 "PATH=/usr/sbin:/usr/bin:/sbin:/bin",
                 "DBUS_SYSTEM_BUS_ADDRESS=unix:path=/run/dbus/system_bus_socket", *argv]
 
