@@ -315,8 +315,10 @@ sevmig_bus_new(const char *address, const SevmigBusOps *ops, gpointer user_data,
     self->manager.path = g_strdup(SEVMIG_MANAGER_PATH);
     self->manager.active = TRUE;
     self->connection = connect_to(address, error);
-    if (self->connection == NULL)
+    if (self->connection == NULL) {
+        g_prefix_error(error, "no bus at %s: ", address);
         return NULL;
+    }
     if (!object_register(&self->manager, error))
         return NULL;
     self->manager.published = g_variant_ref_sink(sevmig_bus_object_properties(&self->manager));

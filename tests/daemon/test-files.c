@@ -213,8 +213,13 @@ test_history_bounded(Fixture *f, gconstpointer data)
 {
     g_autoptr(SevmigHistory) history = sevmig_history_new(f->dir);
 
-    for (guint i = 0; i < 300; i++)
-        remember(history, i, 0, 0);
+    for (guint i = 0; i < 300; i++) {
+        g_autofree char *name = g_strdup_printf("2025%04u.json", i);
+        g_autofree char *path = g_build_filename(f->dir, name, NULL);
+
+        g_assert_true(g_file_set_contents(path, "{}", -1, NULL));
+    }
+    remember(history, 1, 0, 0);
     g_assert_cmpuint(count_files(f->dir, FALSE), ==, 256);
 }
 

@@ -1,0 +1,238 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""sevmigd itself on a private bus, with a polkit that says what the test wants.
+
+libvirt is its test driver, which has no QEMU events: so the daemon runs, but nothing migrates.
+"""
+
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+import dbus
+import dbusmock
+
+SEVMIGD = os.environ["SEVMIGD"]
+NAME, PATH = "org.sevmig1", "/org/sevmig1"
+MANAGER = "org.sevmig1.Manager"
+POLKIT = "org.freedesktop.PolicyKit1"
+PROPERTIES = "org.freedesktop.DBus.Properties"
+READ, RELOAD = "org.sevmig1.read", "org.sevmig1.reload-policies"
+GOOD = "<policy xmlns='urn:sevmig:policy:1' name='{0}'><description>{0}</description></policy>"
+
+
+def wait_until(what, test, seconds=20):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        value = test()
+        if value:
+            return value
+        time.sleep(0.05)
+    raise AssertionError(f"waited in vain until {what}")
+
+
+class BusCase(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.bus_dir = pathlib.Path(tempfile.mkdtemp(prefix="sevmig-bus-"))
+        cls.addClassCleanup(shutil.rmtree, cls.bus_dir)
+        cls.address = f"unix:path={cls.bus_dir}/bus"
+        cls.spawn(["dbus-daemon", "--session", "--nofork", "--nopidfile", f"--address={cls.address}"])
+        wait_until("the bus is there", (cls.bus_dir / "bus").is_socket)
+        os.environ["DBUS_SYSTEM_BUS_ADDRESS"] = cls.address
+        cls.spawn([sys.executable, "-m", "dbusmock", "--system", "--template", "polkitd"])
+        cls.bus = dbus.bus.BusConnection(cls.address)
+        cls.addClassCleanup(cls.bus.close)
+        wait_until("polkit is there", lambda: cls.bus.name_has_owner(POLKIT))
+        cls.authority = dbus.Interface(
+            cls.bus.get_object(POLKIT, "/org/freedesktop/PolicyKit1/Authority"), dbusmock.MOCK_IFACE)
+
+    @classmethod
+    def spawn(cls, command):
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                                   stdin=subprocess.DEVNULL)
+        cls.addClassCleanup(process.wait)
+        cls.addClassCleanup(process.kill)
+
+    def setUp(self):
+        self.dir = pathlib.Path(tempfile.mkdtemp(prefix="sevmig-bus-"))
+        self.addCleanup(shutil.rmtree, self.dir)
+        self.policies = self.dir / "policies"
+        self.policies.mkdir()
+        self.write("default")
+        self.allow(READ)
+        self.process = self.start()
+
+    def tearDown(self):
+        if self.process.poll() is None:
+            self.process.terminate()
+            self.assertEqual(self.process.wait(20), 0, self.log())
+
+    def start(self, *options):
+        self.log_file = open(self.dir / "log", "ab")
+        process = subprocess.Popen(
+            [SEVMIGD, "--connect", "test:///default", "--bus", self.address, "--state-dir",
+             str(self.dir / "state"), "--policy-dir", str(self.policies), "--ceiling",
+             str(self.dir / "ceiling.xml"), "--log-level", "info", *options],
+            stderr=self.log_file)
+        self.log_file.close()
+        wait_until("the name is taken or sevmigd ends",
+                   lambda: self.bus.name_has_owner(NAME) or process.poll() is not None)
+        return process
+
+    def log(self):
+        return (self.dir / "log").read_text()
+
+    def write(self, name, text=None):
+        (self.policies / f"{name}.xml").write_text(text or GOOD.format(name))
+
+    def allow(self, *actions):
+        self.authority.SetAllowed(dbus.Array(actions, signature="s"))
+
+    def call(self, method, *args, interface=MANAGER, path=PATH):
+        proxy = self.bus.get_object(NAME, path, introspect=False)
+        return proxy.get_dbus_method(method, interface)(*args)
+
+    def refuse(self, name, method, *args, **kwargs):
+        with self.assertRaises(dbus.DBusException) as context:
+            self.call(method, *args, **kwargs)
+        self.assertEqual(context.exception.get_dbus_name(), name)
+        return context.exception.get_dbus_message()
+
+    def get(self, name):
+        return self.call("Get", MANAGER, name, interface=PROPERTIES)
+
+
+class Reading(BusCase):
+    def test_manager(self):
+        everything = self.call("GetAll", MANAGER, interface=PROPERTIES)
+        self.assertEqual(set(everything), {"Version", "Host", "LibvirtState", "PolicyError",
+                                           "ActiveMigrations"})
+        self.assertEqual(everything["ActiveMigrations"], 0)
+        self.assertEqual(self.get("PolicyError"), "")
+        self.assertEqual(list(self.call("ListMigrations", True)), [])
+
+    def test_policies(self):
+        listed = self.call("ListPolicies")
+        self.assertEqual([(p["name"], p["state"], p["description"]) for p in listed],
+                         [("default", "active", "default")])
+        self.assertIn("name=\"default\"", self.call("GetPolicy", "default"))
+        message = self.refuse("org.sevmig1.Error.NotFound", "GetPolicy", "nobody")
+        self.assertIn("nobody", message)
+
+    def test_libvirt_of_no_use(self):
+        wait_until("the state says so", lambda: "QEMU" in self.get("LibvirtState"))
+        message = self.refuse("org.sevmig1.Error.Unavailable", "Explain", "test")
+        self.assertIn("libvirt", message)
+
+
+class Refusing(BusCase):
+    """Each member of the interface, with a polkit that allows nothing."""
+
+    def test_nothing_allowed(self):
+        self.allow()
+        for method, *args in (("ListMigrations", True), ("ListPolicies",),
+                              ("GetPolicy", "default"), ("Explain", "test"),
+                              ("ReloadPolicies",)):
+            with self.subTest(method):
+                message = self.refuse("org.sevmig1.Error.NotAuthorized", method, *args)
+                self.assertIn("org.sevmig1.", message)
+        self.refuse("org.sevmig1.Error.NotAuthorized", "GetAll", MANAGER, interface=PROPERTIES)
+        self.refuse("org.sevmig1.Error.NotAuthorized", "Get", MANAGER, "Version",
+                    interface=PROPERTIES)
+
+    def test_reading_is_not_reloading(self):
+        self.refuse("org.sevmig1.Error.NotAuthorized", "ReloadPolicies")
+        self.allow(RELOAD)
+        self.assertEqual(self.call("ReloadPolicies"), 1)
+        self.refuse("org.sevmig1.Error.NotAuthorized", "ListPolicies")
+
+    def test_polkit_is_asked_about_the_caller(self):
+        self.allow(READ)
+        self.call("ListPolicies")
+        asked = [args for _, name, args in self.authority.GetCalls()
+                 if name == "CheckAuthorization"][-1]
+        self.assertEqual(asked[0][0], "system-bus-name")
+        self.assertEqual(asked[0][1]["name"], self.bus.get_unique_name())
+        self.assertEqual(asked[1], READ)
+        self.assertEqual(asked[3] & 1, 0)  # no user interaction unless the message allows it
+
+    def test_properties_cannot_be_set(self):
+        with self.assertRaises(dbus.DBusException):
+            self.call("Set", MANAGER, "Version", dbus.String("9", variant_level=1),
+                      interface=PROPERTIES)
+
+    def test_introspection_needs_no_leave(self):
+        self.allow()
+        xml = self.call("Introspect", interface="org.freedesktop.DBus.Introspectable")
+        self.assertIn("ReloadPolicies", xml)
+
+
+class Reloading(BusCase):
+    def test_reload(self):
+        self.allow(READ, RELOAD)
+        self.write("second")
+        self.assertEqual(self.call("ReloadPolicies"), 2)
+        self.assertEqual(len(self.call("ListPolicies")), 2)
+
+    def test_bad_file_changes_nothing(self):
+        self.allow(READ, RELOAD)
+        self.write("second")
+        self.write("third", "<policy xmlns='urn:sevmig:policy:1' name='third'>\n  <gaols/></policy>")
+        message = self.refuse("org.sevmig1.Error.Invalid", "ReloadPolicies")
+        self.assertIn("third.xml:2", message)
+        self.assertEqual(self.get("PolicyError"), message)
+        self.assertEqual(len(self.call("ListPolicies")), 1)
+        self.assertIn("third.xml:2", self.log())
+        (self.policies / "third.xml").unlink()
+        self.assertEqual(self.call("ReloadPolicies"), 2)
+        self.assertEqual(self.get("PolicyError"), "")
+
+    def test_hangup(self):
+        self.write("second")
+        self.process.send_signal(signal.SIGHUP)
+        wait_until("the second policy is there", lambda: len(self.call("ListPolicies")) == 2)
+        self.write("third", "no XML")
+        self.process.send_signal(signal.SIGHUP)
+        wait_until("the error is told", lambda: "third.xml" in self.get("PolicyError"))
+        self.assertEqual(len(self.call("ListPolicies")), 2)
+
+
+class Living(BusCase):
+    def test_second_one_gives_up(self):
+        second = subprocess.run(
+            [SEVMIGD, "--connect", "test:///default", "--bus", self.address, "--state-dir",
+             str(self.dir / "state"), "--policy-dir", str(self.policies)],
+            stderr=subprocess.PIPE, text=True, timeout=20, check=False)
+        self.assertEqual(second.returncode, 1, second.stderr)
+        self.assertIn("bus name", second.stderr)
+        self.assertIsNone(self.process.poll())
+
+    def test_no_bus(self):
+        lost = subprocess.run([SEVMIGD, "--bus", "unix:path=/nonexistent", "--policy-dir",
+                               str(self.policies), "--state-dir", str(self.dir)],
+                              stderr=subprocess.PIPE, text=True, timeout=20, check=False)
+        self.assertEqual(lost.returncode, 1, lost.stderr)
+        self.assertIn("/nonexistent", lost.stderr)
+
+    def test_options(self):
+        for options, status, text in ((["--version"], 0, "sevmigd"), (["--help"], 0, "--dry-run"),
+                                      (["--colour"], 2, "--colour"), (["extra"], 2, "extra"),
+                                      (["--log-level", "loud"], 2, "loud")):
+            with self.subTest(options):
+                done = subprocess.run([SEVMIGD, *options], capture_output=True, text=True,
+                                      timeout=20, check=False)
+                self.assertEqual(done.returncode, status)
+                self.assertIn(text, done.stdout + done.stderr)
+
+
+if __name__ == "__main__":
+    if not shutil.which("dbus-daemon"):
+        sys.exit("dbus-daemon is missing")
+    unittest.main(verbosity=2)
