@@ -42,6 +42,7 @@ class Result:
     downtime_us: int | None    # the silence in which the guest changed hosts, from outside
     silence_us: int | None     # the largest of all: a throttle's stun, or a busy machine
     work_lost_ms: float | None
+    verified: bool | None = None  # None: not asked for, or not within the time
 
     @property
     def total_ms(self) -> float:
@@ -133,10 +134,11 @@ def _measure(log: Log, started_us: int, ended_us: int) -> dict[str, Any]:
 
 
 def migrate(guest: Guest, *, auto_converge: bool = False, extra: Sequence[str] = (),
-            limit_s: float = 600) -> Result:
+            verify: bool = False, limit_s: float = 600) -> Result:
     """Migrates a guest from the host it is on to the other one.
 
-    A migration that fails is a result, not an exception: `error` holds virsh's words.
+    A migration that fails is a result, not an exception: `error` holds virsh's words. To verify
+    the memory, it waits afterwards; wait_verified() does it by itself, with progress.
     """
     source, _domain = guests.require(guest.name)
     destination, daemon, follower = other(source), Daemon(source), guest.follow()
@@ -147,7 +149,8 @@ def migrate(guest: Guest, *, auto_converge: bool = False, extra: Sequence[str] =
     completed = status == 0 and alive
     if status == 0 and not alive:
         error = f"the guest is silent on host {destination}"
+    verified = wait_verified(guest, ended_us, lambda _: None) if completed and verify else None
     return Result(guest.name, source.name, destination.name, completed, error, started_us,
                   ended_us, _job_stats(destination, guest.name) if completed else {},
-                  _daemon_summary(daemon, guest.name, since_us),
+                  _daemon_summary(daemon, guest.name, since_us), verified=verified,
                   **_measure(follower.poll(), started_us, ended_us))
