@@ -183,6 +183,14 @@ watcher_gone(const char *uuid, gpointer user_data)
 }
 
 static void
+watcher_resumed(const char *uuid, gpointer user_data)
+{
+    SevmigDaemon *self = user_data;
+
+    sevmig_session_resumed(g_hash_table_lookup(self->running, uuid));
+}
+
+static void
 watcher_ready(gpointer user_data)
 {
     sevmig_log(G_LOG_LEVEL_MESSAGE, NULL, "watching for migrations");
@@ -204,6 +212,7 @@ static const SevmigWatcherOps watcher_ops = {
     .event = watcher_event,
     .job_completed = watcher_job_completed,
     .gone = watcher_gone,
+    .resumed = watcher_resumed,
 };
 
 /* Ending changes the table, so the list is taken first. */

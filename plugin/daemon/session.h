@@ -58,6 +58,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(SevmigSession, sevmig_session_free)
 void sevmig_session_migration_event(SevmigSession *session, const QmpcEvent *event);
 void sevmig_session_job_completed(SevmigSession *session, const SevmigJobResult *result);
 void sevmig_session_domain_gone(SevmigSession *session);
+/* The guest runs on this host again. */
+void sevmig_session_resumed(SevmigSession *session);
 
 /* Stops steering, puts QEMU's values back and ends. `reachable` FALSE: libvirt is gone, so nothing
    can be said to QEMU any more, and the lease does it. */

@@ -167,11 +167,13 @@ on_lifecycle(virConnectPtr connection, virDomainPtr domain, int event, int detai
     SevmigWatcher *self = opaque;
     char uuid[SEVMIG_UUID_SIZE];
 
-    if (self->ops == NULL || virDomainGetUUIDString(domain, uuid) < 0)
+    if (self->ops == NULL || virDomainGetUUIDString(domain, uuid) < 0 ||
+        !self->ops->follows(uuid, self->user_data))
         return 0;
-    if ((event == VIR_DOMAIN_EVENT_STOPPED || event == VIR_DOMAIN_EVENT_CRASHED) &&
-        self->ops->follows(uuid, self->user_data))
+    if (event == VIR_DOMAIN_EVENT_STOPPED || event == VIR_DOMAIN_EVENT_CRASHED)
         self->ops->gone(uuid, self->user_data);
+    else if (event == VIR_DOMAIN_EVENT_RESUMED)
+        self->ops->resumed(uuid, self->user_data);
     return 0;
 }
 

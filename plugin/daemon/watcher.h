@@ -35,6 +35,7 @@ typedef struct {
     void (*event)(const char *uuid, const QmpcEvent *event, gpointer user_data);
     void (*job_completed)(const char *uuid, const SevmigJobResult *result, gpointer user_data);
     void (*gone)(const char *uuid, gpointer user_data);
+    void (*resumed)(const char *uuid, gpointer user_data);
 } SevmigWatcherOps;
 
 typedef struct SevmigWatcher SevmigWatcher;

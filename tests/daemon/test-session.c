@@ -448,7 +448,7 @@ test_domain_gone(Fixture *f, gconstpointer data)
     g_assert_cmpuint(f->n_ended, ==, 1);
 }
 
-/* No answer to the last question and no word of libvirt: it ends all the same. */
+/* No answer to the last question and no word of libvirt but that the domain is gone. */
 static void
 test_end_without_answers(Fixture *f, gconstpointer data)
 {
@@ -458,8 +458,45 @@ test_end_without_answers(Fixture *f, gconstpointer data)
     run_for(5 * TICK_MS);
     f->fake->hold = TRUE;
     say(f, QMPC_MIGRATION_COMPLETED);
+    run_for(5 * TICK_MS);
+    sevmig_session_domain_gone(f->session);
     wait_for(&f->n_ended, 1);
     g_assert_cmpstr(info(f)->phase, ==, "done");
+}
+
+/* libvirt tells of the end of the domain first, of its figures after that. */
+static void
+test_gone_before_job(Fixture *f, gconstpointer data)
+{
+    SevmigJobResult job = {.downtime_us = 70000};
+
+    start(f, NULL, TRUE, FALSE);
+    wait_for(&f->fake->n_tunes, 3);
+    fake_fail(f->fake, 1, g_error_new(SEVMIG_ERROR, SEVMIG_ERROR_UNAVAILABLE, "too late"));
+    run_for(TICK_MS);
+    say(f, QMPC_MIGRATION_COMPLETED);
+    sevmig_session_domain_gone(f->session);
+    g_assert_cmpuint(f->n_ended, ==, 0);
+    sevmig_session_job_completed(f->session, &job);
+    wait_for(&f->n_ended, 1);
+    g_assert_cmpstr(info(f)->phase, ==, "done");
+    g_assert_cmpuint(info(f)->downtime_us, ==, 70000);
+}
+
+/* All was sent, but the destination could not start the guest, and libvirt resumed it here. */
+static void
+test_resumed_at_source(Fixture *f, gconstpointer data)
+{
+    start(f, NULL, TRUE, FALSE);
+    wait_for(&f->fake->n_tunes, 3);
+    sevmig_session_resumed(f->session); /* of no concern while it runs */
+    g_assert_cmpuint(f->n_ended, ==, 0);
+    say(f, QMPC_MIGRATION_COMPLETED);
+    run_for(5 * TICK_MS);
+    sevmig_session_resumed(f->session);
+    g_assert_cmpuint(f->n_ended, ==, 1);
+    g_assert_cmpstr(info(f)->phase, ==, "failed");
+    g_assert_nonnull(strstr(info(f)->error, "destination"));
 }
 
 static void
@@ -514,6 +551,8 @@ main(int argc, char **argv)
     CASE("libvirt-gone", test_libvirt_gone);
     CASE("domain-gone", test_domain_gone);
     CASE("end-without-answers", test_end_without_answers);
+    CASE("gone-before-job", test_gone_before_job);
+    CASE("resumed-at-source", test_resumed_at_source);
     CASE("back-to-active", test_back_to_active);
     CASE("lease-expired", test_lease_expired);
     return g_test_run();

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * session-private.h - what session.c (life, steps), session-tick.c (the call of each tick) and
+ * session-end.c (the end, release) share
+ */
+#ifndef SEVMIGD_SESSION_PRIVATE_H
+#define SEVMIGD_SESSION_PRIVATE_H
+
+#include "session.h"
+#include "steering.h"
+
+/* One call; the lease outlasts it, and so many ticks. */
+#define SEVMIG_CALL_TIMEOUT_MS 1000u
+
+typedef enum {
+    SEVMIG_STATE_RUNNING,
+    SEVMIG_STATE_QUIET,
+    SEVMIG_STATE_FINISHING,
+    SEVMIG_STATE_RELEASING,
+    SEVMIG_STATE_ENDED,
+} SevmigSessionState;
+
+/* Counted by references (g_rc_box): each call under way holds one. */
+struct SevmigSession {
+    const SevmigSessionOps *ops; /* NULL once freed */
+    gpointer user_data;
+    SevmigInfo info;
+    SevmigActuator *actuator;
+    GCancellable *cancellable;
+    SevmigSteering *steering;
+    SevmigSessionState state;
+    SevmigEventType outcome; /* how it ended, from FINISHING on */
+    gint64 start_us;
+    gint64 end_us; /* when the end was heard of; 0: not yet */
+    gint64 called_us;
+    guint tick_ms;
+    guint tick;     /* source id */
+    guint deadline; /* source id */
+    guint refusals; /* in a row */
+    gboolean calling;
+    gboolean asks;   /* there is something to ask on this guest's monitor */
+    gboolean steers; /* and something to tell it */
+    gboolean paused; /* by us */
+    gboolean knows_job;
+    gboolean knows_last; /* the last question has been answered, or never will be */
+    gboolean warned;     /* about an answer that breaks the contract */
+};
+
+void sevmig_session_log(const SevmigSession *self, GLogLevelFlags level, const char *format, ...)
+    G_GNUC_PRINTF(3, 4);
+
+/* Gives back a reference taken for a call. */
+void sevmig_session_unref(SevmigSession *self);
+
+/* One step of the controller, and what follows from its actions. */
+void sevmig_session_step(SevmigSession *self, SevmigEventType type, gint64 now_us);
+
+void sevmig_session_command(SevmigSession *self, SevmigCommand command);
+
+/* From now on only observed, for this reason. */
+void sevmig_session_observe(SevmigSession *self, const char *note);
+
+/* The next tick, monotonic; replaces one that is set. */
+void sevmig_session_schedule(SevmigSession *self, gint64 at_us);
+
+/* QEMU says that it is over. */
+void sevmig_session_finish(SevmigSession *self, SevmigEventType outcome);
+
+/* The call that was under way when the end or the release came has returned. */
+void sevmig_session_call_returned(SevmigSession *self);
+
+#endif
