@@ -17,7 +17,7 @@ class Parsing(unittest.TestCase):
     def test_lines_of_all_kinds(self):
         log = Log()
         log.feed(["100 1 +open", "200 1 SeaBIOS (version 1)",
-                  "300 1 ready pages=64 pattern=hot rate=3000 ws_pages=32 run=4 cost=0 verify=8 beat=5",
+                  "300 1 ready pages=64 pattern=hot rate=3000 ws_pages=32 run=4 cost=0 verify=8",
                   "400 1 hb 0 10 3 4 5 6", "500 2 b 1 2 3", "600 1 hb 1 2", "junk"])
         self.assertEqual(log.beats, [Beat(400, 1, 0, 10, 3, 4, 5, 6)])
         self.assertEqual((log.pages, log.rate), (64, 3000))
