@@ -314,33 +314,6 @@ on_readable(GSocket *socket, GIOCondition condition, gpointer data)
 /* --- Closing --- */
 
 typedef struct {
-    GTask *task;
-    GError *error;
-} Failure;
-
-static gboolean
-fail_task(gpointer data)
-{
-    Failure *failure = data;
-    g_task_return_error(failure->task, failure->error);
-    g_object_unref(failure->task);
-    g_free(failure);
-    return G_SOURCE_REMOVE;
-}
-
-/* Not at once: close() and free() promise that no callback comes from within them. */
-static void
-fail_later(QmpcClient *client, GTask *task, const GError *reason)
-{
-    Failure *failure = g_new0(Failure, 1);
-    failure->task = task;
-    failure->error = g_error_copy(reason);
-    g_autoptr(GSource) idle = g_idle_source_new();
-    g_source_set_priority(idle, G_PRIORITY_DEFAULT);
-    attach(client, idle, fail_task, failure);
-}
-
-typedef struct {
     QmpcClient *client;
     GError *reason;
 } Farewell;
@@ -370,10 +343,8 @@ close_with(QmpcClient *client, const GError *reason)
 
     GTask *open_task = take_open_task(client);
     if (open_task != NULL)
-        fail_later(client, open_task, reason);
-    GTask *task;
-    while ((task = qmpc_pending_take_any(client->pending)) != NULL)
-        fail_later(client, task, reason);
+        qmpc_fail_later(client->context, open_task, reason);
+    qmpc_pending_fail_all(client->pending, reason);
 
     Farewell *farewell = g_new0(Farewell, 1);
     farewell->client = client_ref(client);

@@ -110,8 +110,8 @@ qmpc_pending_take(QmpcPending *pending, uint64_t id, GTask **task)
     return true;
 }
 
-GTask *
-qmpc_pending_take_any(QmpcPending *pending)
+void
+qmpc_pending_fail_all(QmpcPending *pending, const GError *reason)
 {
     GHashTableIter iter;
     gpointer value;
@@ -120,7 +120,33 @@ qmpc_pending_take_any(QmpcPending *pending)
         GTask *task = take_task(value);
         g_hash_table_iter_remove(&iter);
         if (task != NULL)
-            return task;
+            qmpc_fail_later(pending->context, task, reason);
     }
-    return NULL;
+}
+
+typedef struct {
+    GTask *task;
+    GError *error;
+} Failure;
+
+static gboolean
+fail_task(gpointer data)
+{
+    Failure *failure = data;
+    g_task_return_error(failure->task, failure->error);
+    g_object_unref(failure->task);
+    g_free(failure);
+    return G_SOURCE_REMOVE;
+}
+
+void
+qmpc_fail_later(GMainContext *context, GTask *task, const GError *reason)
+{
+    Failure *failure = g_new0(Failure, 1);
+    failure->task = task;
+    failure->error = g_error_copy(reason);
+    g_autoptr(GSource) idle = g_idle_source_new();
+    g_source_set_priority(idle, G_PRIORITY_DEFAULT);
+    g_source_set_callback(idle, fail_task, failure, NULL);
+    g_source_attach(idle, context);
 }

@@ -24,7 +24,11 @@ void qmpc_pending_add(QmpcPending *pending, uint64_t id, GTask *task, unsigned t
  */
 bool qmpc_pending_take(QmpcPending *pending, uint64_t id, GTask **task);
 
-/* Removes one whose caller still waits; NULL when there is none left. */
-GTask *qmpc_pending_take_any(QmpcPending *pending);
+/* Empties it; whoever still waits is answered with a copy of `reason`, later. */
+void qmpc_pending_fail_all(QmpcPending *pending, const GError *reason);
+
+/* Answers `task` (taken over) from the main loop and not at once: closing promises that no callback
+ * comes from within. */
+void qmpc_fail_later(GMainContext *context, GTask *task, const GError *reason);
 
 #endif

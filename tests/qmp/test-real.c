@@ -5,7 +5,9 @@
  */
 #include <glib/gstdio.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 
 #include "qmpc.h"
 
@@ -58,12 +60,48 @@ on_event(const char *event, const char *data, int64_t realtime_us, gpointer user
     g_string_append_printf(user_data, "%s;", event);
 }
 
-/* QEMU makes the socket when it is ready to listen. */
+/* GSubprocess sends signals from a thread of its own, some time later; a test must know when. */
 static void
-wait_for_socket(Fixture *fixture)
+signal_qemu(Fixture *fixture, int number)
 {
-    for (int i = 0; i < WAIT_MS / 10 && !g_file_test(fixture->socket, G_FILE_TEST_EXISTS); i++)
+    const char *pid = g_subprocess_get_identifier(fixture->qemu);
+    if (pid != NULL) /* it has not ended yet */
+        kill(atoi(pid), number);
+}
+
+static void
+wait_until_stopped(Fixture *fixture)
+{
+    const char *pid = g_subprocess_get_identifier(fixture->qemu);
+    g_autofree char *path = g_strdup_printf("/proc/%s/stat", pid);
+    for (int i = 0; i < WAIT_MS / 10; i++) {
+        g_autofree char *stat = NULL;
+        g_assert_true(g_file_get_contents(path, &stat, NULL, NULL));
+        if (strncmp(strrchr(stat, ')'), ") T", 3) == 0)
+            return;
         g_usleep(10000);
+    }
+    g_error("QEMU does not stop");
+}
+
+/* In the child: a test that aborts must not leave a QEMU behind. */
+static void
+die_with_parent(gpointer data)
+{
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+}
+
+/* Until QEMU listens. */
+static QmpcClient *
+connect_patiently(Fixture *fixture)
+{
+    for (int i = 0; i < WAIT_MS / 10; i++) {
+        QmpcClient *client = qmpc_client_new_unix(fixture->socket, NULL);
+        if (client != NULL)
+            return client;
+        g_usleep(10000);
+    }
+    g_error("QEMU does not listen at %s", fixture->socket);
 }
 
 static void
@@ -78,13 +116,13 @@ setup(Fixture *fixture, gconstpointer data)
     g_assert_no_error(error);
     fixture->socket = g_build_filename(fixture->directory, "qmp", NULL);
     g_autofree char *option = g_strdup_printf("unix:%s,server=on,wait=off", fixture->socket);
+    g_autoptr(GSubprocessLauncher) launcher = g_subprocess_launcher_new(G_SUBPROCESS_FLAGS_NONE);
+    g_subprocess_launcher_set_child_setup(launcher, die_with_parent, NULL, NULL);
     fixture->qemu =
-        g_subprocess_new(G_SUBPROCESS_FLAGS_NONE, &error, qemu_binary(), "-machine", "none",
-                         "-accel", "tcg", "-nodefaults", "-display", "none", "-qmp", option, NULL);
+        g_subprocess_launcher_spawn(launcher, &error, qemu_binary(), "-machine", "none", "-accel",
+                                    "tcg", "-nodefaults", "-display", "none", "-qmp", option, NULL);
     g_assert_no_error(error);
-    wait_for_socket(fixture);
-    fixture->client = qmpc_client_new_unix(fixture->socket, &error);
-    g_assert_no_error(error);
+    fixture->client = connect_patiently(fixture);
     fixture->transport = qmpc_client_transport(fixture->client);
     fixture->events = g_string_new(NULL);
     qmpc_client_set_event_func(fixture->client, on_event, fixture->events);
@@ -102,7 +140,7 @@ teardown(Fixture *fixture, gconstpointer data)
     g_clear_pointer(&fixture->client, qmpc_client_free);
     while (g_main_context_iteration(NULL, FALSE))
         ;
-    g_subprocess_send_signal(fixture->qemu, SIGTERM);
+    signal_qemu(fixture, SIGTERM);
     g_assert_true(g_subprocess_wait(fixture->qemu, NULL, NULL));
     g_clear_object(&fixture->qemu);
     g_unlink(fixture->socket);
@@ -249,10 +287,11 @@ test_killed(Fixture *fixture, gconstpointer data)
     Wait wait = {0};
     if (skip_without_qemu(fixture))
         return;
-    g_subprocess_send_signal(fixture->qemu, SIGSTOP);
+    signal_qemu(fixture, SIGSTOP);
+    wait_until_stopped(fixture);
     g_autofree char *text = qmpc_command_build("query-status", NULL, NULL);
     qmpc_transport_send(fixture->transport, text, WAIT_MS, NULL, on_done, &wait);
-    g_subprocess_force_exit(fixture->qemu);
+    signal_qemu(fixture, SIGKILL);
     result = wait_for(&wait);
     g_assert_null(qmpc_transport_send_finish(fixture->transport, result, &error));
     g_assert_error(error, QMPC_ERROR, QMPC_ERROR_CLOSED);
