@@ -354,7 +354,9 @@ sevmig_bus_free(SevmigBus *self)
     g_ptr_array_set_size(self->migrations, 0);
     object_clear(&self->manager);
     g_clear_pointer(&self->polkit, sevmig_polkit_free);
-    if (self->connection != NULL)
+    if (self->connection != NULL && !g_dbus_connection_is_closed(self->connection)) {
+        g_dbus_connection_flush_sync(self->connection, NULL, NULL); /* the last signals */
         g_dbus_connection_close(self->connection, NULL, NULL, NULL);
+    }
     sevmig_bus_unref(self);
 }

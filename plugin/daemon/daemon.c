@@ -159,6 +159,14 @@ watcher_found(const SevmigOutgoing *outgoing, gpointer user_data)
 }
 
 static void
+watcher_superseded(const char *uuid, gpointer user_data)
+{
+    SevmigDaemon *self = user_data;
+
+    sevmig_session_superseded(g_hash_table_lookup(self->running, uuid));
+}
+
+static void
 watcher_event(const char *uuid, const QmpcEvent *event, gpointer user_data)
 {
     SevmigDaemon *self = user_data;
@@ -208,6 +216,7 @@ static const SevmigWatcherOps watcher_ops = {
     .ready = watcher_ready,
     .failed = watcher_failed,
     .follows = watcher_follows,
+    .superseded = watcher_superseded,
     .found = watcher_found,
     .event = watcher_event,
     .job_completed = watcher_job_completed,

@@ -33,6 +33,8 @@ session_end(SevmigSession *self)
                        " ms%s%s",
                        self->info.elapsed_us / 1000, self->info.downtime_us / 1000,
                        *self->info.error != '\0' ? ": " : "", self->info.error);
+    sevmig_steering_record(self->steering, NULL);
+    sevmig_session_drop_actuator(self);
     if (self->ops != NULL)
         self->ops->ended(self, self->user_data);
 }
@@ -74,7 +76,7 @@ session_last_sample(GObject *source_object, GAsyncResult *result, gpointer user_
     self->knows_last = TRUE;
     if (self->ops != NULL)
         session_finish_check(self);
-    sevmig_session_unref(self);
+    sevmig_session_let_go(self);
 }
 
 static void
@@ -88,7 +90,7 @@ session_reason_known(GObject *source_object, GAsyncResult *result, gpointer user
     self->knows_last = TRUE;
     if (self->ops != NULL)
         session_finish_check(self);
-    sevmig_session_unref(self);
+    sevmig_session_let_go(self);
 }
 
 /* One last question: how long the guest stood still, or why it went wrong. */
@@ -99,10 +101,10 @@ session_ask_last(SevmigSession *self)
 
     if (self->outcome == SEVMIG_EVENT_FAILED)
         ops->reason(self->actuator, LAST_TIMEOUT_MS, self->cancellable, session_reason_known,
-                    g_rc_box_acquire(self));
+                    sevmig_session_hold(self));
     else
         ops->exchange(self->actuator, NULL, LAST_TIMEOUT_MS, self->cancellable, session_last_sample,
-                      g_rc_box_acquire(self));
+                      sevmig_session_hold(self));
 }
 
 void
@@ -152,6 +154,18 @@ sevmig_session_domain_gone(SevmigSession *self)
 }
 
 void
+sevmig_session_superseded(SevmigSession *self)
+{
+    if (self->state == SEVMIG_STATE_QUIET) {
+        self->outcome = SEVMIG_EVENT_FAILED;
+        sevmig_info_set(&self->info.error, "its end was not heard of, and another one began");
+    } else if (self->state != SEVMIG_STATE_FINISHING) {
+        return;
+    }
+    session_end(self);
+}
+
+void
 sevmig_session_resumed(SevmigSession *self)
 {
     if (self->state != SEVMIG_STATE_FINISHING || self->outcome != SEVMIG_EVENT_COMPLETED)
@@ -177,7 +191,7 @@ session_released(GObject *source_object, GAsyncResult *result, gpointer user_dat
                            error->message);
     if (self->ops != NULL)
         session_end(self);
-    sevmig_session_unref(self);
+    sevmig_session_let_go(self);
 }
 
 static void
@@ -186,7 +200,7 @@ session_release_send(SevmigSession *self)
     QmpcTune tune = sevmig_steering_release_tune(self->steering);
 
     self->actuator->ops->exchange(self->actuator, &tune, SEVMIG_CALL_TIMEOUT_MS, self->cancellable,
-                                  session_released, g_rc_box_acquire(self));
+                                  session_released, sevmig_session_hold(self));
 }
 
 void

@@ -25,7 +25,7 @@ struct SevmigSession {
     const SevmigSessionOps *ops; /* NULL once freed */
     gpointer user_data;
     SevmigInfo info;
-    SevmigActuator *actuator;
+    SevmigActuator *actuator; /* NULL some time after the end */
     GCancellable *cancellable;
     SevmigSteering *steering;
     SevmigSessionState state;
@@ -34,13 +34,14 @@ struct SevmigSession {
     gint64 end_us; /* when the end was heard of; 0: not yet */
     gint64 called_us;
     guint tick_ms;
-    guint tick;     /* source id */
-    guint deadline; /* source id */
-    guint refusals; /* in a row */
-    gboolean calling;
-    gboolean asks;   /* there is something to ask on this guest's monitor */
-    gboolean steers; /* and something to tell it */
-    gboolean paused; /* by us */
+    guint tick;       /* source id */
+    guint deadline;   /* source id */
+    guint refusals;   /* in a row */
+    guint n_calls;    /* under way, of any kind */
+    gboolean calling; /* the tick's own */
+    gboolean asks;    /* there is something to ask on this guest's monitor */
+    gboolean steers;  /* and something to tell it */
+    gboolean paused;  /* by us */
     gboolean knows_job;
     gboolean knows_last; /* the last question has been answered, or never will be */
     gboolean warned;     /* about an answer that breaks the contract */
@@ -49,8 +50,11 @@ struct SevmigSession {
 void sevmig_session_log(const SevmigSession *self, GLogLevelFlags level, const char *format, ...)
     G_GNUC_PRINTF(3, 4);
 
-/* Gives back a reference taken for a call. */
-void sevmig_session_unref(SevmigSession *self);
+/* A reference for a call under way, and its return. The actuator goes with the last call after the
+   end: it holds on to libvirt's connection, and an ended session is remembered for long. */
+SevmigSession *sevmig_session_hold(SevmigSession *self);
+void sevmig_session_let_go(SevmigSession *self);
+void sevmig_session_drop_actuator(SevmigSession *self);
 
 /* One step of the controller, and what follows from its actions. */
 void sevmig_session_step(SevmigSession *self, SevmigEventType type, gint64 now_us);

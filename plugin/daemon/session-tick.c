@@ -78,7 +78,7 @@ session_called(GObject *source_object, GAsyncResult *result, gpointer user_data)
             sevmig_steering_take(self->steering, &status);
         session_answered(self, ok, error);
     }
-    sevmig_session_unref(self);
+    sevmig_session_let_go(self);
 }
 
 static void
@@ -92,7 +92,7 @@ session_call(SevmigSession *self)
     self->called_us = g_get_monotonic_time();
     self->actuator->ops->exchange(self->actuator, self->steers ? &tune : NULL,
                                   SEVMIG_CALL_TIMEOUT_MS, self->cancellable, session_called,
-                                  g_rc_box_acquire(self));
+                                  sevmig_session_hold(self));
 }
 
 static gboolean

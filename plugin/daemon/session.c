@@ -34,14 +34,14 @@ session_commanded(GObject *source_object, GAsyncResult *result, gpointer user_da
 
     if (!self->actuator->ops->command_finish(self->actuator, result, &error))
         sevmig_session_log(self, G_LOG_LEVEL_WARNING, "%s", error->message);
-    sevmig_session_unref(self);
+    sevmig_session_let_go(self);
 }
 
 void
 sevmig_session_command(SevmigSession *self, SevmigCommand command)
 {
     self->actuator->ops->command(self->actuator, command, NULL, session_commanded,
-                                 g_rc_box_acquire(self));
+                                 sevmig_session_hold(self));
 }
 
 static void
@@ -258,9 +258,26 @@ session_clear(gpointer data)
     sevmig_info_clear(&self->info);
 }
 
-void
-sevmig_session_unref(SevmigSession *self)
+SevmigSession *
+sevmig_session_hold(SevmigSession *self)
 {
+    self->n_calls++;
+    return g_rc_box_acquire(self);
+}
+
+void
+sevmig_session_drop_actuator(SevmigSession *self)
+{
+    if (self->n_calls == 0)
+        g_clear_pointer(&self->actuator, sevmig_actuator_free);
+}
+
+void
+sevmig_session_let_go(SevmigSession *self)
+{
+    self->n_calls--;
+    if (self->state == SEVMIG_STATE_ENDED)
+        sevmig_session_drop_actuator(self);
     g_rc_box_release_full(self, session_clear);
 }
 
@@ -274,7 +291,7 @@ sevmig_session_free(SevmigSession *self)
     g_clear_handle_id(&self->tick, g_source_remove);
     g_clear_handle_id(&self->deadline, g_source_remove);
     g_cancellable_cancel(self->cancellable);
-    sevmig_session_unref(self);
+    g_rc_box_release_full(self, session_clear);
 }
 
 const SevmigInfo *

@@ -58,6 +58,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(SevmigSession, sevmig_session_free)
 void sevmig_session_migration_event(SevmigSession *session, const QmpcEvent *event);
 void sevmig_session_job_completed(SevmigSession *session, const SevmigJobResult *result);
 void sevmig_session_domain_gone(SevmigSession *session);
+/* Another migration of the domain begins: what of this one is still to be learnt never will be. It
+   has ended then, unless it was heard of so early that this beginning is its own. */
+void sevmig_session_superseded(SevmigSession *session);
 /* The guest runs on this host again. */
 void sevmig_session_resumed(SevmigSession *session);
 

@@ -152,6 +152,9 @@ on_monitor_event(virConnectPtr connection, virDomainPtr domain, const char *name
     sevmig_log(G_LOG_LEVEL_DEBUG, NULL, "domain %s: %s %s", virDomainGetName(domain), name,
                details != NULL ? details : "");
     kept = g_hash_table_lookup(self->looks, uuid);
+    if (event.type == QMPC_EVENT_MIGRATION && event.status == QMPC_MIGRATION_SETUP &&
+        self->ops->follows(uuid, self->user_data))
+        self->ops->superseded(uuid, self->user_data);
     if (self->ops->follows(uuid, self->user_data))
         self->ops->event(uuid, &event, self->user_data);
     else if (kept != NULL && kept->len < MOST_KEPT_EVENTS)

@@ -30,6 +30,8 @@ typedef struct {
     void (*failed)(const GError *error, gpointer user_data);
     /* Whether someone follows that domain's migration already. */
     gboolean (*follows)(const char *uuid, gpointer user_data);
+    /* One of those who follow is told that another migration of that domain begins. */
+    void (*superseded)(const char *uuid, gpointer user_data);
     void (*found)(const SevmigOutgoing *outgoing, gpointer user_data);
     /* The following for domains that are followed only. */
     void (*event)(const char *uuid, const QmpcEvent *event, gpointer user_data);

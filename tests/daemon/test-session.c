@@ -499,6 +499,38 @@ test_resumed_at_source(Fixture *f, gconstpointer data)
     g_assert_nonnull(strstr(info(f)->error, "destination"));
 }
 
+/* A client that tries again at once must not wait for our books. */
+static void
+test_superseded(Fixture *f, gconstpointer data)
+{
+    start(f, NULL, TRUE, FALSE);
+    wait_for(&f->fake->n_tunes, 3);
+    sevmig_session_superseded(f->session); /* its own beginning, heard of late */
+    g_assert_cmpuint(f->n_ended, ==, 0);
+    f->fake->hold = TRUE;
+    run_for(5 * TICK_MS);
+    say(f, QMPC_MIGRATION_FAILED);
+    g_assert_cmpuint(f->n_ended, ==, 0);
+    sevmig_session_superseded(f->session);
+    g_assert_cmpuint(f->n_ended, ==, 1);
+    g_assert_cmpstr(info(f)->phase, ==, "failed");
+}
+
+/* What is remembered holds neither the domain nor a file. */
+static void
+test_lets_go(Fixture *f, gconstpointer data)
+{
+    start(f, NULL, TRUE, FALSE);
+    wait_for(&f->fake->n_tunes, 3);
+    f->fake->hold = TRUE;
+    run_for(5 * TICK_MS);
+    say(f, QMPC_MIGRATION_CANCELLED);
+    g_assert_cmpuint(f->n_ended, ==, 1);
+    g_assert_false(f->fake->freed); /* a call is under way */
+    run_for(5 * TICK_MS);
+    g_assert_true(f->fake->freed);
+}
+
 static void
 test_back_to_active(Fixture *f, gconstpointer data)
 {
@@ -553,6 +585,8 @@ main(int argc, char **argv)
     CASE("end-without-answers", test_end_without_answers);
     CASE("gone-before-job", test_gone_before_job);
     CASE("resumed-at-source", test_resumed_at_source);
+    CASE("superseded", test_superseded);
+    CASE("lets-go", test_lets_go);
     CASE("back-to-active", test_back_to_active);
     CASE("lease-expired", test_lease_expired);
     return g_test_run();
