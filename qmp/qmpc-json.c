@@ -5,7 +5,11 @@
 
 #include "qmpc-wire.h"
 
-G_DEFINE_QUARK(qmpc - error - quark, qmpc_error)
+GQuark
+qmpc_error_quark(void)
+{
+    return g_quark_from_static_string("qmpc-error-quark");
+}
 
 static QmpcJson *
 parse_bounded(const char *text, size_t length, GError **error)
