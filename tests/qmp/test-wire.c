@@ -202,7 +202,8 @@ test_bad_messages(void)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(bad_messages); i++) {
         g_autoptr(GError) error = NULL;
-        g_test_message("%s", bad_messages[i].text);
+        g_autofree char *shown = g_strescape(bad_messages[i].text, NULL);
+        g_test_message("%s", shown);
         g_assert_null(qmpc_message_parse(bad_messages[i].text, &error));
         g_assert_error(error, QMPC_ERROR, bad_messages[i].code);
         g_assert_cmpuint(strlen(error->message), >, 0);
