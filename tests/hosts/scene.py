@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import signal
 import subprocess
 import time
@@ -12,14 +13,18 @@ import unittest
 from collections.abc import Callable
 from typing import Any
 
-from lab import guests, migrate
+import libvirt
+
+from lab import firmware, guests, migrate
 from lab.bus import Daemon
 from lab.error import LabError
 from lab.guests import Guest
 from lab.hosts import BUILD, HOSTS, RUN, Host, other
 
-# A guest that writes flat out over 16 MiB: batch 1 cannot keep up with it at the lab's time scale.
-BUSY = "pattern=uniform rate=0 ws=16"
+# A guest that writes flat out over most of its memory: nothing but a throttle lets it converge.
+BUSY = "pattern=uniform rate=0 ws=64"
+# A firmware slow enough that every phase of a migration lasts for seconds.
+SLOW_SCALE = 2
 ADMIN_POLICIES = "/etc/sevmig/policies"
 
 
@@ -79,23 +84,39 @@ def write_on_host(host: Host, path: str, text: str) -> None:
 
 
 class Under:
-    """A migration under way: virsh in the background, ended at the latest with the block."""
+    """A migration under way: virsh in the background, ended at the latest with the block.
 
-    def __init__(self, guest: Guest, extra: tuple[str, ...] = ()) -> None:
+    virsh has a terminal, as an operator's has: it heeds Ctrl-C there only.
+    """
+
+    def __init__(self, guest: Guest, uri: str | None = None) -> None:
         self.guest = guest
-        self.source, _ = guests.require(guest.name)
+        self.source, self.domain = guests.require(guest.name)
         self.destination = other(self.source)
         self.daemon = Daemon(self.source)
         self.since_us = time.time_ns() // 1000
-        self.process = self.source.popen(migrate.command(guest, self.source, False, extra))
+        argv = migrate.command(guest, self.source, False, ())
+        if uri:
+            argv[argv.index("--migrateuri") + 1] = uri
+        self.terminal, stdin = pty.openpty()
+        self.process = subprocess.Popen(self.source.command(argv), text=True, stdin=stdin,
+                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        os.close(stdin)
 
     def __enter__(self) -> Under:
         return self
 
     def __exit__(self, *_error: object) -> None:
         if self.process.poll() is None:
-            self.process.send_signal(signal.SIGINT)
+            try:
+                self.domain.abortJob()
+            except libvirt.libvirtError:
+                pass  # it has just ended
         self.process.communicate(timeout=60)
+        os.close(self.terminal)
+
+    def press_ctrl_c(self) -> None:
+        os.write(self.terminal, b"\x03")
 
     def seen(self) -> dict[str, Any] | None:
         return self.daemon.newest(self.guest.name, self.since_us)
@@ -124,6 +145,14 @@ class Under:
             return view if view and view["State"] == "ended" else None
 
         return wait_until("sevmigd closes its books", ended, 10)
+
+
+def set_time_scale(scale: int) -> None:
+    for host in HOSTS.values():
+        answer = firmware.call(host, firmware.OP_CONTROL,
+                               json.dumps({"command": "set", "time-scale": scale}).encode())
+        if "error" in json.loads(answer):
+            raise LabError(f"swpsp of host {host}", answer.decode())
 
 
 class HostCase(unittest.TestCase):

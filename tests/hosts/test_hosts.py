@@ -15,13 +15,6 @@ from lab.hosts import HOSTS, RUN
 from scene import (ADMIN_POLICIES, HostCase, Under, is_alive, kill_daemon, query, start_sevmigd, wait_until,
                    write_on_host)
 
-# A downtime goal that cannot be met: the migration stays in late pre-copy until somebody ends it.
-NEVER = """<policy xmlns="urn:sevmig:policy:1" name="never">
-  <goals><downtime unit="ms">1</downtime></goals>
-  <throttle><ceiling unit="percent">60</ceiling></throttle>
-  <on-stall>continue</on-stall>
-</policy>
-"""
 LEASE_S = 2.0
 
 
@@ -62,16 +55,18 @@ class Interrupted(HostCase):
 
     def setUp(self):
         super().setUp()
-        write_on_host(HOSTS["a"], f"{ADMIN_POLICIES}/never.xml", NEVER)
-        HOSTS["a"].run(["sevmigctl", "policy", "reload"])
+        scale = firmware.time_scale(HOSTS["a"])
+        self.addCleanup(set_time_scale, scale)
+        self.fast = lambda: set_time_scale(scale)
+        set_time_scale(SLOW_SCALE)
 
     def after(self, guest):
         self.assert_runs_on(guest, HOSTS["a"])
-        guests.set_policy(guest, "default")
+        self.fast()
         self.assert_migrates(guest)
 
     def cancel(self, under):
-        under.process.send_signal(signal.SIGINT)
+        under.press_ctrl_c()
         status, _errors = under.wait_end(30)
         self.assertNotEqual(status, 0)
         self.assertEqual(under.wait_daemon_end()["Phase"], "cancelled")
@@ -88,7 +83,7 @@ class Interrupted(HostCase):
         return view["Phase"] == "bulk" and 0 < view["RemainingPages"] < 0.8 * view["PrivatePages"]
 
     def late(self, view):
-        return view["Pass"] >= 3 and view["ThrottlePercent"] > 0
+        return view["Pass"] >= 2 and view["ThrottlePercent"] > 0
 
     def test_cancelled_in_bulk(self):
         guest = self.start("bulk-cancel")
@@ -98,7 +93,7 @@ class Interrupted(HostCase):
         self.after(guest)
 
     def test_cancelled_late(self):
-        guest = self.start("late-cancel", policy="never")
+        guest = self.start("late-cancel")
         with Under(guest) as under:
             under.wait_for("late pre-copy, throttled", self.late)
             self.cancel(under)
@@ -112,22 +107,20 @@ class Interrupted(HostCase):
         self.after(guest)
 
     def test_destination_killed_late(self):
-        guest = self.start("late-kill", policy="never")
+        guest = self.start("late-kill")
         with Under(guest) as under:
             under.wait_for("late pre-copy, throttled", self.late)
             self.kill_destination(under)
         self.after(guest)
 
     def test_sevmigd_killed_while_it_throttles(self):
-        guest = self.start("orphan", policy="never")
+        guest = self.start("orphan")
         with Under(guest) as under:
             under.wait_for("the guest is throttled", lambda view: view["ThrottlePercent"] > 0)
             kill_daemon(HOSTS["a"], "sevmigd")
-            killed = time.monotonic()
             wait_until("the guest is at full speed",
                        lambda: query(HOSTS["a"], guest.name)["tune"]["vcpu-throttle"] == 0, LEASE_S + 3)
-            self.assertLess(time.monotonic() - killed, LEASE_S + 3)
-            self.assertIsNone(under.process.poll(), "the migration goes on")
+                self.assertIsNone(under.process.poll(), "the migration goes on")
             start_sevmigd(HOSTS["a"])
             under.daemon = Daemon(HOSTS["a"])
             under.since_us = 0
@@ -137,7 +130,7 @@ class Interrupted(HostCase):
         self.after(guest)
 
     def test_sevmigd_stopped_lets_go_at_once(self):
-        guest = self.start("released", policy="never")
+        guest = self.start("released")
         with Under(guest) as under:
             under.wait_for("the guest is throttled", lambda view: view["ThrottlePercent"] > 0)
             kill_daemon(HOSTS["a"], "sevmigd", signal.SIGTERM)
@@ -214,14 +207,14 @@ class Tampered(HostCase):
         self.addCleanup(proxy.wait)
         self.addCleanup(proxy.kill)
         self.assertEqual(proxy.stdout.readline(), "ready\n", "the proxy listens")
-        with Under(guest, ("--migrateuri", f"tcp://{source.address}:{self.PORT}")) as under:
+        with Under(guest, f"tcp://{source.address}:{self.PORT}") as under:
             status, _errors = under.wait_end(60)
             self.assertNotEqual(status, 0)
             self.assertEqual(under.wait_daemon_end()["Phase"], "failed")
         self.assertEqual(proxy.stdout.readline(), f"tampered {where}\n")
         for host in HOSTS.values():
             log = guests.qemu_log(guest, host).read_text(errors="replace")
-            self.assertRegex(log, r"RECEIVE_(START|UPDATE_DATA).*0x0?b\b|BAD_MEASUREMENT")
+            self.assertRegex(log, r"RECEIVE_(START|UPDATE_DATA) failed: BAD_MEASUREMENT \(0x0b\)")
         self.assert_runs_on(guest, source)
         self.assert_migrates(guest)
 
