@@ -5,10 +5,12 @@ SEVMIG_QEMU and SEVMIG_SWPSP name the binaries; without them the build tree's ar
 Everything a test starts is ended, by process id, when the test ends.
 """
 
+import ctypes
 import json
 import os
 import pathlib
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -64,7 +66,7 @@ class Qmp:
             raise EOFError('QMP connection closed')
         return json.loads(line)
 
-    def cmd(self, name, **arguments):
+    def cmd(self, name, /, **arguments):
         """The return value of a command; underscores in argument names stand for dashes."""
         return self.execute(name, {k.replace('_', '-'): v for k, v in arguments.items()})
 
@@ -111,6 +113,11 @@ class Qmp:
         self.sock.close()
 
 
+def _die_with_parent():
+    """In the child: a test that is killed leaves nothing behind."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
+
 class Process:
     """A child process with its log, ended by its id."""
 
@@ -118,7 +125,8 @@ class Process:
         self.log = directory / f'{name}.log'
         with open(self.log, 'wb') as log:
             self.child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log,
-                                          stderr=subprocess.STDOUT)
+                                          stderr=subprocess.STDOUT,
+                                          preexec_fn=_die_with_parent)
 
     def wait_for(self, path):
         deadline = time.monotonic() + PATIENCE_S

@@ -26,44 +26,44 @@ class Throttle(Tuned):
                          for key in ('cpu-us', 'throttled-us')) for i in first}
 
     def test_up_and_down(self):
-        for percentage in (50, 95, 99, 80, 20, 0):
+        for percentage in (50, 95, 99, 20, 80, 0):
             with self.subTest(percentage=percentage):
                 self.throttle(percentage)
                 for ran, throttled in self.shares().values():
-                    self.assertAlmostEqual(throttled, percentage / 100, delta=0.15)
+                    self.assertShare(percentage, throttled)
                     self.assertLess(ran, 1.1 - throttled)
                 for vcpu in busy.vcpus(self.src).values():
                     self.assertEqual(vcpu['throttle'], percentage)
 
+    def assertShare(self, percentage, throttled):
+        """A busy host lets a vCPU run for too long, hardly ever for too short."""
+        self.assertLess(throttled, percentage / 100 + 0.15)
+        self.assertGreaterEqual(throttled, percentage / 100 * 0.3)
+
     def test_one_vcpu(self):
         self.throttle(0, vcpu_throttles=[{'cpu-index': 1, 'percentage': 95}])
         shares = self.shares()
-        self.assertLess(shares[0][1], 0.01)
-        self.assertGreater(shares[1][1], 0.8)
+        self.assertEqual(shares[0][1], 0)
+        self.assertShare(95, shares[1][1])
         self.throttle(95, vcpu_throttles=[{'cpu-index': 1, 'percentage': 0}])
         shares = self.shares()
-        self.assertGreater(shares[0][1], 0.8)
-        self.assertLess(shares[1][1], 0.01)
-        self.assertGreater(shares[1][0], 3 * shares[0][0])
+        self.assertShare(95, shares[0][1])
+        self.assertEqual(shares[1][1], 0)
 
-    def phases(self, seconds=2.0):
-        """How often vCPU 0 went from running to stunned or back."""
-        end = time.monotonic() + seconds
-        count, stunned, before = 0, False, busy.vcpus(self.src)[0]['throttled-us']
-        while time.monotonic() < end:
-            now = busy.vcpus(self.src)[0]['throttled-us']
-            if (now > before) != stunned:
-                stunned = not stunned
-                count += 1
-            before = now
-        return count
+    def stuns(self, seconds=2.0):
+        """How often vCPU 0 was stunned."""
+        first = self.src.text().count('sev_throttle_hold vCPU 0')
+        time.sleep(seconds)
+        return self.src.text().count('sev_throttle_hold vCPU 0') - first
 
     def test_slice(self):
+        self.src.qmp.cmd('trace-event-set-state', name='sev_throttle_hold', enable=True)
         self.throttle(50, throttle_slice_us=100000)
-        coarse = self.phases()
-        self.assertLess(coarse, 40)  # 20 at most, were the clock exact
-        self.throttle(50, throttle_slice_us=10000)
-        self.assertGreater(self.phases(), 2 * coarse)
+        coarse = self.stuns()
+        self.assertGreater(coarse, 1)
+        self.assertLess(coarse, 20)  # 10, were the clock exact
+        self.throttle(50, throttle_slice_us=1000)
+        self.assertGreater(self.stuns(), 2 * coarse)
 
     def stun(self):
         """Take both vCPUs into a stun of ten seconds."""
@@ -112,19 +112,13 @@ class SingleThread(Throttle):
 
     thread = 'single'
 
-    def test_up_and_down(self):
-        for percentage in (50, 95, 0):
-            self.throttle(percentage)
-            for ran, throttled in self.shares().values():
-                self.assertAlmostEqual(throttled, percentage / 100, delta=0.15)
-                self.assertLess(ran, 1.1 - throttled)
-
     def test_one_vcpu(self):
         self.throttle(0, vcpu_throttles=[{'cpu-index': 1, 'percentage': 95}])
         shares = self.shares()
-        self.assertLess(shares[0][1], 0.01)
-        self.assertGreater(shares[1][1], 0.8)
-        self.assertGreater(shares[0][0], 0.3, 'the other vCPU has the thread for itself')
+        self.assertEqual(shares[0][1], 0)
+        self.assertShare(95, shares[1][1])
+        # Stuns of vCPU 1 are not stuns of the thread.
+        self.assertGreater(shares[0][0], 0.15)
 
 
 if __name__ == '__main__':
