@@ -42,7 +42,9 @@ typedef struct {
     unsigned most_percent;    /* ceiling, stun and slowdown allow this */
     unsigned least_percent;   /* reaches the goal; most + 1: none does */
     unsigned useless_percent; /* up to here no effect was measured */
-    unsigned no_effect;       /* syncs in a row without the expected effect */
+    double free_us;           /* wall time and pages of the newest sync without throttle */
+    double free_pages;
+    unsigned no_effect; /* syncs in a row without the expected effect */
     int64_t useless_until_us;
     unsigned distrust_percent; /* added to the model's least: its promises were not kept */
     bool reaches;              /* some admissible throttle reaches the goal */

@@ -24,6 +24,7 @@
 #define SYNC_MOST_US 60000000
 #define SYNCS_PER_PASS 4
 #define SYNC_STEP_US 50000
+#define SYNC_ENDS 1.25 /* intervals before its end a pass is left to end with a sync of its own */
 
 static int
 ms(double us)
@@ -176,6 +177,12 @@ sevmig_sync_interval_decide(SevmigControl *self)
 
     if (self->params.throttle_mode == SEVMIG_THROTTLE_QEMU)
         return; /* auto-converge counts syncs: more of them would make it another one */
+    if (last > 0 && pass_us < SYNC_ENDS * last) {
+        sevmig_knobs_want(&self->knobs, SEVMIG_KNOB_SYNC_INTERVAL, 0,
+                          "this pass ends in about %d ms: its own sync shows the rest",
+                          ms(pass_us));
+        return;
+    }
     if (!self->firmware.learnt || !(self->intake.new_pass || last == 0))
         return;
     if (pass_us >= 2 * least)

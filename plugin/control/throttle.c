@@ -33,7 +33,8 @@
 #define DISTRUST_MOST 30 /* percent */
 
 #define EFFECT_EXPECTED 1.3 /* ratio of pages without and with throttle worth testing */
-#define EFFECT_SHARE 0.2    /* of what was expected; less is none */
+#define EFFECT_SHARE 0.3    /* of what was expected; less is none */
+#define FREE_EXPONENT 0.8   /* between a uniform writer and a saturated working set */
 #define NO_EFFECT_SYNCS 2
 #define USELESS_FOR_US 60000000 /* then try again: loads change */
 
@@ -176,6 +177,20 @@ sevmig_throttle_want(SevmigControl *self, unsigned percent, const char *why)
                       "throttle %u -> %u %%: %s", now, percent, why);
 }
 
+/* What would be dirtied without throttle: the less of what the curve says, which throttled points
+ * may have bent, and what the newest sync without throttle says, taken over the same time. */
+static double
+pages_without(const SevmigControl *self, double wall_us)
+{
+    const SevmigThrottle *t = &self->throttle;
+    double curve =
+        sevmig_dirty_pages(&self->dirty, wall_us * sevmig_vcpus_running(&self->vcpus, 0));
+
+    if (t->free_us <= 0)
+        return curve;
+    return fmin(curve, t->free_pages * pow(wall_us / t->free_us, FREE_EXPONENT));
+}
+
 /*
  * If the throttle works the guest dirties what the curve says for the time it was left, else what
  * it says for all its time. Where the two differ little nothing can be told.
@@ -186,18 +201,19 @@ sevmig_throttle_observe(SevmigControl *self, double guest_us, double wall_us, do
 {
     SevmigThrottle *t = &self->throttle;
     unsigned percent = self->vcpus.throttle_percent;
-    double full_us = wall_us * sevmig_vcpus_running(&self->vcpus, 0);
     double without, with;
 
+    if (percent == 0) {
+        t->free_us = guest_us / fmax(1e-3, sevmig_vcpus_running(&self->vcpus, 0));
+        t->free_pages = self->dirt.pages; /* what was counted: no guess about what was not */
+    }
     if (percent == 0 || percent != self->throttle.wanted_percent ||
         !sevmig_dirty_known(&self->dirty))
         return true;
-    without = sevmig_dirty_pages(&self->dirty, full_us);
+    without = pages_without(self, wall_us);
     with = sevmig_dirty_pages(&self->dirty, guest_us);
-    if (without < EFFECT_EXPECTED * with || pages < 2) {
-        t->no_effect = 0;
+    if (without < EFFECT_EXPECTED * with || pages < 2)
         return true;
-    }
     if (pages < without - EFFECT_SHARE * (without - with)) {
         t->no_effect = 0;
         if (percent <= t->useless_percent)
