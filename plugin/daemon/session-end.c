@@ -9,7 +9,9 @@
 #define GONE_TIMEOUT_MS 500u
 /* The last question may have to wait for libvirt's own business on the monitor. */
 #define LAST_TIMEOUT_MS 2500u
+/* All of a release, and its own call: the daemon has been told to end. */
 #define RELEASE_TIMEOUT_MS 3000u
+#define RELEASE_CALL_TIMEOUT_MS 1500u
 
 static void
 session_end(SevmigSession *self)
@@ -199,7 +201,7 @@ session_release_send(SevmigSession *self)
 {
     QmpcTune tune = sevmig_steering_release_tune(self->steering);
 
-    self->actuator->ops->exchange(self->actuator, &tune, SEVMIG_CALL_TIMEOUT_MS, self->cancellable,
+    self->actuator->ops->exchange(self->actuator, &tune, RELEASE_CALL_TIMEOUT_MS, self->cancellable,
                                   session_released, sevmig_session_hold(self));
 }
 

@@ -9,9 +9,6 @@
 #include "session.h"
 #include "steering.h"
 
-/* One call; the lease outlasts it, and so many ticks. */
-#define SEVMIG_CALL_TIMEOUT_MS 1000u
-
 typedef enum {
     SEVMIG_STATE_RUNNING,
     SEVMIG_STATE_QUIET,

@@ -2,8 +2,11 @@
 #include "session-private.h"
 
 #define SOONEST_TICK_US 20000
-/* Ten missed ticks and the slowest call fit in; a guest whose daemon died is free after this. */
+/* Many missed ticks fit in; a guest whose daemon died is free after this. */
 #define LEASE_MS 2000u
+/* No second call can be made while one is under way, and a late answer is still news, so there is
+   nothing to gain by giving up soon: the ticks meanwhile count as missed. */
+#define CALL_TIMEOUT_MS 10000u
 /* A tune that QEMU refuses this often in a row is dropped: it would be refused for ever. */
 #define MOST_REFUSALS 5u
 
@@ -90,9 +93,8 @@ session_call(SevmigSession *self)
         tune = sevmig_steering_tune(self->steering, LEASE_MS);
     self->calling = TRUE;
     self->called_us = g_get_monotonic_time();
-    self->actuator->ops->exchange(self->actuator, self->steers ? &tune : NULL,
-                                  SEVMIG_CALL_TIMEOUT_MS, self->cancellable, session_called,
-                                  sevmig_session_hold(self));
+    self->actuator->ops->exchange(self->actuator, self->steers ? &tune : NULL, CALL_TIMEOUT_MS,
+                                  self->cancellable, session_called, sevmig_session_hold(self));
 }
 
 static gboolean
