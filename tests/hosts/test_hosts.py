@@ -120,7 +120,7 @@ class Interrupted(HostCase):
             kill_daemon(HOSTS["a"], "sevmigd")
             wait_until("the guest is at full speed",
                        lambda: query(HOSTS["a"], guest.name)["tune"]["vcpu-throttle"] == 0, LEASE_S + 3)
-                self.assertIsNone(under.process.poll(), "the migration goes on")
+            self.assertIsNone(under.process.poll(), "the migration goes on")
             start_sevmigd(HOSTS["a"])
             under.daemon = Daemon(HOSTS["a"])
             under.since_us = 0
