@@ -5,18 +5,23 @@ import time
 import unittest
 
 import busy
+import harness
 from test_tune import Tuned, tune
 
 
-class Switchover(Tuned):
+class SwitchoverCase(Tuned):
     def status(self):
         return self.src.qmp.cmd('query-migrate')['status']
 
     def wait_query(self, condition):
+        deadline = time.monotonic() + harness.PATIENCE_S / 2
         while not condition(self.query()):
             self.assertEqual(self.status(), 'active')
+            self.assertLess(time.monotonic(), deadline, self.query())
             time.sleep(0.02)
 
+
+class Switchover(SwitchoverCase):
     def test_hold(self):
         """Holding outlasts the limit, and what the guest writes is still followed."""
         tune(self.src, switchover='hold', lease_ms=60000)
@@ -96,6 +101,20 @@ class Switchover(Tuned):
         tune(self.src, sync_interval_ms=50)
         self.wait_query(lambda info: info['ram']['sync-count'] > first['sync-count'] + 5)
         self.assertEqual(self.query()['ram']['pass'], first['pass'])
+
+
+class SlowPass(SwitchoverCase):
+    """The first pass is slow enough to be synced before the pages in use are sent."""
+
+    parameters = {'downtime-limit': 1, 'max-bandwidth': 4096}
+
+    def test_sync_loses_no_writes(self):
+        tune(self.src, sync_interval_ms=50, switchover='hold', lease_ms=60000)
+        self.wait_query(lambda info: info['ram']['sync-count'] > 3)
+        self.src.qmp.cmd('migrate-set-parameters', max_bandwidth=0)
+        self.wait_query(lambda info: info['ram']['pass'] > 1)
+        sent = self.query()['send']['pages']
+        self.wait_query(lambda info: info['send']['pages'] > sent + 64)
 
 
 if __name__ == '__main__':

@@ -66,6 +66,7 @@ class Tuned(harness.TestCase):
 
     auto_converge = False
     thread = 'multi'
+    parameters = {'downtime-limit': 1}
 
     def setUp(self):
         super().setUp()
@@ -73,7 +74,7 @@ class Tuned(harness.TestCase):
         self.src, self.dst = self.start_sev_pair(busy.args(self.dir, thread=self.thread),
                                                  time_scale=2)
         busy.wait_busy(self, self.src, 2)
-        self.src.qmp.cmd('migrate-set-parameters', downtime_limit=1)
+        self.src.qmp.execute('migrate-set-parameters', self.parameters)
         self.src.qmp.cmd('migrate-set-capabilities', capabilities=[
             {'capability': 'auto-converge', 'state': self.auto_converge}])
         self.migrate(self.src, self.dst)
