@@ -19,23 +19,25 @@ ALLOWED = {
 }
 # Sanitizers instrument every function; their own symbols are no calls of ours.
 INSTRUMENTED = re.compile(r'^__(asan|ubsan|sanitizer|gcov|lsan|tsan)')
-DATA = 'bBdDcC'  # writable: file-scope state has no place in a pure function
+# File-scope state has no place in a pure function; constant tables of pointers are only relocated.
+WRITABLE = re.compile(r'^(\.data|\.bss|\*COM\*)(?!\.rel\.ro)')
 
 
 def main():
     nm, archive = sys.argv[1:]
-    out = subprocess.run([nm, archive], check=True, capture_output=True, text=True).stdout
+    out = subprocess.run([nm, '--format=sysv', archive], check=True, capture_output=True,
+                         text=True).stdout
     defined, undefined, writable = set(), set(), set()
     for line in out.splitlines():
-        match = re.match(r'^(?:[0-9a-f]+)?\s+([A-Za-z])\s+(\S+)$', line)
-        if not match:
+        fields = [field.strip() for field in line.split('|')]
+        if len(fields) != 7:
             continue
-        kind, name = match.groups()
-        if kind in 'Uw':
+        name, kind, section = fields[0], fields[2], fields[6]
+        if kind in ('U', 'w'):
             undefined.add(name)
         else:
             defined.add(name)
-            if kind in DATA and not name.startswith(('__', '.', '*.')) and '.LASAN' not in name:
+            if WRITABLE.match(section) and not name.startswith(('__', '.', '*.')):
                 writable.add(name)
     bad = sorted(n for n in undefined - defined
                  if n not in ALLOWED and not INSTRUMENTED.match(n))
