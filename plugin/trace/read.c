@@ -284,6 +284,10 @@ next_object(SevmigTraceReader *self, GError **error)
         g_set_error(error, SEVMIG_TRACE_ERROR, SEVMIG_TRACE_ERROR_SYNTAX, "the line is too long");
         return NULL;
     }
+    if (!g_utf8_validate_len(start, len, NULL)) {
+        g_set_error(error, SEVMIG_TRACE_ERROR, SEVMIG_TRACE_ERROR_SYNTAX, "the line is not UTF-8");
+        return NULL;
+    }
     /* The terminator is part of what is parsed: a number at the end would else be incomplete. */
     return parse(self, start, len + 1, error);
 }
@@ -303,7 +307,7 @@ reader_begin(SevmigTraceReader *self, GError **error)
     gboolean ok;
 
     reader->tokener = json_tokener_new_ex(DEPTH_MOST);
-    json_tokener_set_flags(reader->tokener, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
+    json_tokener_set_flags(reader->tokener, JSON_TOKENER_STRICT);
     if (reader->at == reader->end) {
         g_set_error(error, SEVMIG_TRACE_ERROR, SEVMIG_TRACE_ERROR_VERSION, "%s: empty file",
                     reader->name);

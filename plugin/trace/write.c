@@ -2,15 +2,34 @@
 /* write.c - the recorder's half: structures to lines */
 #include "members.h"
 
+/* Escapes all that is not ASCII: json-c's strict reader takes raw bytes above 127 for control
+ * characters. */
+static void
+append_ascii(GString *line, const char *text)
+{
+    for (const char *at = text; *at != '\0'; at = g_utf8_next_char(at)) {
+        gunichar c = g_utf8_get_char(at);
+
+        if (c < 0x80)
+            g_string_append_c(line, (char)c);
+        else if (c < 0x10000)
+            g_string_append_printf(line, "\\u%04x", c);
+        else
+            g_string_append_printf(line, "\\u%04x\\u%04x", 0xd800 + ((c - 0x10000) >> 10),
+                                   0xdc00 + ((c - 0x10000) & 0x3ff));
+    }
+}
+
 static char *
 to_line(json_object *object)
 {
-    const char *text = json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN |
-                                                                  JSON_C_TO_STRING_NOSLASHESCAPE);
-    char *line = g_strconcat(text, "\n", NULL);
+    GString *line = g_string_sized_new(2048);
 
+    append_ascii(line, json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN |
+                                                                  JSON_C_TO_STRING_NOSLASHESCAPE));
+    g_string_append_c(line, '\n');
     json_object_put(object);
-    return line;
+    return g_string_free(line, FALSE);
 }
 
 /* JSON has no bytes outside UTF-8; a reason or a name that has some is made valid. */
