@@ -2,6 +2,7 @@
 """Busy guests: every vCPU runs busy.S for ever."""
 
 import subprocess
+import time
 
 import harness
 
@@ -28,9 +29,13 @@ def vcpus(qemu):
     return {vcpu['cpu-index']: vcpu for vcpu in info['vcpus']}
 
 
+def throttled(qemu):
+    """How long each vCPU has been kept from running, in microseconds."""
+    return [vcpu['throttled-us'] for vcpu in vcpus(qemu).values()]
+
+
 def wait_busy(test, qemu, n):
     """Wait until n vCPUs have run for a while."""
-    import time
     deadline = time.monotonic() + harness.PATIENCE_S
     start = vcpus(qemu)
     while True:
