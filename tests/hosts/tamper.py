@@ -39,6 +39,14 @@ def pump(source, destination):
         pass
 
 
+def held_back(data, needle):
+    """How many bytes at the end of data may be the beginning of needle."""
+    for size in range(min(len(data), len(needle) - 1), 0, -1):
+        if data.endswith(needle[:size]):
+            return size
+    return 0
+
+
 def forward(source, destination, where):
     needle, offset = PLACES[where]
     held, done = bytearray(), False
@@ -51,8 +59,7 @@ def forward(source, destination, where):
             held[found + offset] ^= 0x10
             done = True
             print(f"tampered {where}", flush=True)
-        keep = 0 if done else len(needle) - 1
-        ready = max(0, len(held) - keep)
+        ready = len(held) - (0 if done else held_back(held, needle))
         destination.sendall(held[:ready])
         del held[:ready]
     destination.sendall(held)

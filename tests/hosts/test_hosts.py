@@ -12,8 +12,8 @@ import libvirt
 from lab import firmware, guests
 from lab.bus import Daemon
 from lab.hosts import HOSTS, RUN
-from scene import (ADMIN_POLICIES, HostCase, Under, is_alive, kill_daemon, query, start_sevmigd, wait_until,
-                   write_on_host)
+from scene import (ADMIN_POLICIES, SLOW_SCALE, HostCase, Under, kill_daemon, query, set_time_scale, start_sevmigd,
+                   wait_until, write_on_host)
 
 LEASE_S = 2.0
 
@@ -147,7 +147,7 @@ BAD_POLICIES = {
     "billion laughs": ("<!DOCTYPE policy [<!ENTITY a 'ha'>"
                        + "".join(f"<!ENTITY {chr(98 + i)} '{('&' + chr(97 + i) + ';') * 10}'>" for i in range(9))
                        + "]>\n<policy xmlns='urn:sevmig:policy:1' name='bad'>"
-                       "<description>&j;</description></policy>\n", "DOCTYPE"),
+                       "<description>&j;</description></policy>\n", "document type declaration"),
 }
 
 
