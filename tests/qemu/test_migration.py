@@ -4,6 +4,7 @@
 
 import base64
 import os
+import signal
 import time
 import unittest
 
@@ -266,6 +267,23 @@ class Ends(MigrationTest):
         for qemu in src, dst:
             self.assertLogged(qemu, 'lost the connection to the firmware')
         self.assertRunsHere(src)
+        self.migrates_again(src)
+
+    def test_firmware_stuck(self):
+        """A firmware that does not answer costs a while, but neither monitor nor guest."""
+        src, dst = self.slow_pair()
+        self.start(src, dst, downtime_ms=1)
+        self.wait_pages(src, 500)
+        psp = next(p for p in self.processes if p.log.stem == 'psp-src')
+        psp.child.send_signal(signal.SIGSTOP)
+        src.qmp.cmd('migrate_cancel')
+        self.assertEqual(src.qmp.cmd('query-migrate')['status'], 'cancelling')
+        busy.wait_busy(self, src, 2)
+        self.wait_status(src, 'cancelled')
+        self.assertEqual(src.qmp.cmd('query-status')['status'], 'running')
+        self.kill_firmware('psp-src')
+        os.unlink(src.psp)
+        self.start_swpsp('psp-src', ['--time-scale', '100'])
         self.migrates_again(src)
 
     def kill_firmware(self, name):
