@@ -83,7 +83,7 @@ choose_gap(SevmigControl *self)
     double most = (double)self->intake.last.max_command_pages - 2;
     double gap;
 
-    if (fw->fits < GAP_FITS || self->intake.last.pass < 2)
+    if (fw->fits < GAP_FITS || !self->intake.late)
         return;
     gap = fmin(fmax(0, most), floor(GAP_SHARE * fw->a_cmd_us / (fw->b_us + fw->extra_us)));
     if ((int64_t)gap == sevmig_knobs_wanted(&self->knobs, SEVMIG_KNOB_GAP, 0))

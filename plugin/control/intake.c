@@ -68,7 +68,7 @@ take_increments(SevmigIntake *self, double interval_us, const SevmigSample *s)
     sent->pages = (double)(s->pages - l->pages);
     sent->service_us = (double)(s->service_us - l->service_us);
     sent->wait_us = (double)(s->wait_us - l->wait_us);
-    sent->late = l->pass > 1;
+    sent->late = self->late;
     /* A sync in between may have found new work after an idle while: leave that interval out. */
     sent->busy = !self->new_sync && (double)s->remaining_pages > sent->pages;
     for (int i = 0; i < SEVMIG_RUN_BUCKETS; i++) {
@@ -95,6 +95,9 @@ remember(SevmigIntake *self, int64_t now_us, const SevmigSample *sample)
     self->at_us = now_us;
     self->valid = true;
     self->impossible_in_a_row = 0;
+    /* QEMU counts a pass when it runs out of pages; with syncs in between it may never do. */
+    self->late = sample->pass > 1 || (sample->private_pages > 0 &&
+                                      sample->pages - sample->gap_pages >= sample->private_pages);
 }
 
 SevmigIntakeVerdict

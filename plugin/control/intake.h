@@ -28,6 +28,7 @@ typedef struct {
     SevmigSent sent;
     bool new_sync;
     bool new_pass;
+    bool late;               /* every page was sent once */
     int64_t sync_at_us;      /* when the newest sync was, as near as the samples tell */
     double rate_pages_per_s; /* newest, smoothed */
     double bytes_per_us;     /* on the channel, smoothed: what QEMU calls its bandwidth */

@@ -36,6 +36,9 @@ typedef struct {
     double wall_us;
     double guest_us;
     double exposed_start; /* share of memory that was clean then */
+    uint64_t first_sent;  /* the counter then */
+    uint64_t first_remaining;
+    double since_sync_us; /* guest CPU time since the newest sync */
 } SevmigPassDirt;
 
 typedef struct {
@@ -108,8 +111,8 @@ void sevmig_outlook_learn_sync(SevmigControl *self, SevmigActions *actions);
 void sevmig_batch_decide(SevmigControl *self);
 
 void sevmig_throttle_decide(SevmigControl *self);
-/* A sync under throttle: did it have the effect it should? False: the point is not to be learnt. */
-bool sevmig_throttle_observe(SevmigControl *self, double guest_us, double wall_us, double pages,
+/* A sync under throttle: did it have the effect it should? */
+void sevmig_throttle_observe(SevmigControl *self, double guest_us, double wall_us, double pages,
                              SevmigActions *actions);
 void sevmig_throttle_want(SevmigControl *self, unsigned percent, const char *why);
 

@@ -32,13 +32,12 @@ dirtied_since_sync(const SevmigControl *self, double later_us)
 {
     const SevmigSample *s = &self->intake.last;
     double all = (double)(s->private_pages + s->shared_pages);
-    double since_us = fmax(0, (double)(self->now_us - self->intake.sync_at_us)) + later_us;
     unsigned percent = self->vcpus.throttle_percent;
     double running = self->vcpus.known && percent == 0
                          ? self->vcpus.running
                          : sevmig_vcpus_running(&self->vcpus, percent);
 
-    return sevmig_dirty_pages(&self->dirty, since_us * running) *
+    return sevmig_dirty_pages(&self->dirty, self->dirt.since_sync_us + later_us * running) *
            fmax(0, 1 - (double)s->remaining_pages / all);
 }
 
@@ -52,8 +51,8 @@ eta_us(const SevmigControl *self)
     double pages = o->pending_pages, first_us = 0;
 
     if (!self->intake.valid || !sevmig_dirty_known(&self->dirty))
-        return s->pass <= 1 ? pages * o->bulk_page_us : 0;
-    if (s->pass <= 1) { /* the rest of the first pass runs at the bulk rate */
+        return !self->intake.late ? pages * o->bulk_page_us : 0;
+    if (!self->intake.late) { /* the rest of the first pass runs at the bulk rate */
         first_us = (double)s->remaining_pages * o->bulk_page_us;
         pages = sevmig_dirty_pages(&self->dirty, first_us * sevmig_vcpus_running(&self->vcpus, 0));
     }
@@ -120,7 +119,10 @@ begin_pass(SevmigControl *self)
     const SevmigSample *s = &self->intake.last;
 
     self->dirt = (SevmigPassDirt){
+        .since_sync_us = self->dirt.since_sync_us,
         .begun = true,
+        .first_sent = s->pages,
+        .first_remaining = s->remaining_pages,
         .exposed_start =
             1 - (double)s->remaining_pages / (double)(s->private_pages + s->shared_pages),
     };
@@ -154,19 +156,45 @@ learn_sync(SevmigControl *self, SevmigActions *actions)
     if (dirt->exposed_start < EXPOSED_LEAST) /* all of one growing sum, scaled ever better: the
                                                 newest replaces the rest */
         sevmig_dirty_forget(&self->dirty);
-    if (sevmig_throttle_observe(self, guest_us, dirt->wall_us, pages, actions))
-        sevmig_dirty_learn(&self->dirty, fmax(1, guest_us), pages);
+    sevmig_throttle_observe(self, guest_us, dirt->wall_us, pages, actions);
+    sevmig_dirty_learn(&self->dirty, fmax(1, guest_us), pages);
+}
+
+/* As much was sent as was there when the pass began: whatever QEMU counts, it is another one. */
+static bool
+sent_all(const SevmigControl *self)
+{
+    return self->intake.last.pages - self->dirt.first_sent >= self->dirt.first_remaining;
+}
+
+/* Guest time since the newest sync: what it has dirtied by now was partly done before a throttle.
+ */
+static void
+count_since_sync(SevmigControl *self)
+{
+    double interval_us = self->intake.sent.wall_us;
+    unsigned percent = self->vcpus.throttle_percent;
+
+    if (self->intake.new_sync)
+        self->dirt.since_sync_us =
+            fmin(interval_us, fmax(0, (double)(self->now_us - self->intake.sync_at_us))) *
+            sevmig_vcpus_running(&self->vcpus, percent);
+    else if (self->vcpus.known && !self->vcpus.has_rate)
+        self->dirt.since_sync_us += self->vcpus.used_us;
+    else
+        self->dirt.since_sync_us += interval_us * sevmig_vcpus_running(&self->vcpus, percent);
 }
 
 void
 sevmig_outlook_learn_sync(SevmigControl *self, SevmigActions *actions)
 {
+    count_since_sync(self);
     if (!self->dirt.begun || (self->intake.new_pass && !self->intake.new_sync))
         begin_pass(self);
     if (!self->intake.new_sync)
         return;
     learn_sync(self, actions);
     /* The sync that ends a pass belongs to it. Passes of next to nothing are summed up. */
-    if (self->intake.new_pass && self->dirt.wall_us >= SHORTEST_SYNC_US)
+    if ((self->intake.new_pass || sent_all(self)) && self->dirt.wall_us >= SHORTEST_SYNC_US)
         begin_pass(self);
 }

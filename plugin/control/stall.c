@@ -112,7 +112,7 @@ count_sync(SevmigControl *self, double pages)
 {
     double apart = fmax(COUNT_LEAST_US, pages * self->outlook.plant.page_us / 2);
 
-    if (!self->intake.new_sync || self->intake.last.pass < 2 ||
+    if (!self->intake.new_sync || !self->intake.late ||
         (double)(self->now_us - self->stall.counted_at_us) < apart)
         return false;
     self->stall.counted_at_us = self->now_us;

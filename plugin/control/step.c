@@ -15,7 +15,9 @@
 #define TICK_US 100000
 #define DOWNTIME_DEFAULT_US 300000 /* QEMU's own default, where no goal is given */
 #define DOWNTIME_ENDLESS_US 2000000000
-#define MISSED_MOST 5 /* ticks; then nobody knows what the throttle does */
+#define MISSED_MOST                                                                                \
+    20 /* ticks, two seconds: a busy host answers late. Then nobody knows what the throttle does   \
+        */
 
 size_t
 sevmig_control_size(void)
@@ -129,7 +131,7 @@ on_policy(SevmigControl *self, const SevmigEvent *event, SevmigActions *actions)
 static void
 advance_phase(SevmigControl *self)
 {
-    SevmigPhase to = self->intake.last.pass > 1 ? SEVMIG_PHASE_CONVERGING : SEVMIG_PHASE_BULK;
+    SevmigPhase to = self->intake.late ? SEVMIG_PHASE_CONVERGING : SEVMIG_PHASE_BULK;
 
     if (self->phase == SEVMIG_PHASE_DETECTED || self->phase == SEVMIG_PHASE_BULK)
         sevmig_phase_move(&self->phase, to);

@@ -19,8 +19,8 @@
 #define TOO_MUCH 1.3      /* after letting go: so much over the allowed takes it back */
 #define PATIENCE_TICKS 8  /* let go, and QEMU still has not stopped the guest */
 
-#define SYNC_LEAST_US 1000000 /* a sync within a pass is worth it at most this often */
-#define SYNC_US_PER_GIB 50000 /* a sync costs about 1 ms a GiB: 2 % of the time */
+#define SYNC_LEAST_US 10000000 /* shorter passes end with a sync of their own soon enough */
+#define SYNC_US_PER_GIB 50000  /* a sync costs about 1 ms a GiB: 2 % of the time */
 #define SYNC_MOST_US 60000000
 #define SYNCS_PER_PASS 4
 #define SYNC_STEP_US 50000
@@ -74,22 +74,22 @@ hold(SevmigControl *self)
 }
 
 static void
-let_go(SevmigControl *self, bool matched)
+let_go(SevmigControl *self)
 {
-    if (matched)
-        want_limit(self);
-    sevmig_knobs_want(
-        &self->knobs, SEVMIG_KNOB_SWITCHOVER, SEVMIG_SWITCHOVER_AUTO,
-        "let go: about %d of %d allowed pages left, predicted downtime %d ms",
-        (int)self->outlook.ahead_pages, (int)self->outlook.plant.allowed_pages,
-        ms(sevmig_predict_downtime_us(&self->outlook.plant, self->outlook.ahead_pages)));
+    double pages = fmin(self->outlook.pending_pages, self->outlook.ahead_pages);
+
+    want_limit(self);
+    sevmig_knobs_want(&self->knobs, SEVMIG_KNOB_SWITCHOVER, SEVMIG_SWITCHOVER_AUTO,
+                      "let go: about %d of %d allowed pages left, predicted downtime %d ms",
+                      (int)pages, (int)self->outlook.plant.allowed_pages,
+                      ms(sevmig_predict_downtime_us(&self->outlook.plant, pages)));
 }
 
 /* Where duration ranks before downtime, the last moment from which it can still be kept. */
 static bool
 duration_forces(const SevmigControl *self)
 {
-    return self->params.duration_goal_us > 0 && self->intake.last.pass > 1 &&
+    return self->params.duration_goal_us > 0 && self->intake.late &&
            sevmig_law_outranks(self, SEVMIG_GOAL_DURATION, SEVMIG_GOAL_DOWNTIME) &&
            sevmig_law_time_left_us(self) <= self->outlook.downtime_us + 2 * self->intake.tick_us;
 }
@@ -143,9 +143,9 @@ decide(SevmigControl *self, SevmigActions *actions)
     } else if (may_go) {
         sevmig_phase_move(&self->phase, SEVMIG_PHASE_SWITCHOVER);
         self->let_go_ticks = 0;
-        let_go(self, true);
+        let_go(self);
     } else if (self->phase == SEVMIG_PHASE_STALLED && self->stall.exhausted) {
-        let_go(self, true); /* never hold for ever: QEMU takes the first chance the goal allows */
+        let_go(self); /* never hold for ever: QEMU takes the first chance the goal allows */
     } else {
         hold(self);
     }
@@ -170,8 +170,9 @@ sevmig_sync_interval_decide(SevmigControl *self)
     const SevmigSample *s = &self->intake.last;
     double gib = (double)(s->private_pages + s->shared_pages) * s->page_size_bytes / (1 << 30);
     double least = fmax(SYNC_LEAST_US, SYNC_US_PER_GIB * gib);
-    double pass_us = (double)s->remaining_pages *
-                     (s->pass <= 1 ? self->outlook.bulk_page_us : self->outlook.plant.page_us);
+    double pass_us =
+        (double)s->remaining_pages *
+        (!self->intake.late ? self->outlook.bulk_page_us : self->outlook.plant.page_us);
     double last = (double)sevmig_knobs_wanted(&self->knobs, SEVMIG_KNOB_SYNC_INTERVAL, 0);
     double interval = 0;
 
@@ -183,7 +184,7 @@ sevmig_sync_interval_decide(SevmigControl *self)
                           ms(pass_us));
         return;
     }
-    if (!self->firmware.learnt || !(self->intake.new_pass || last == 0))
+    if (!self->firmware.learnt || !(self->intake.new_pass || self->intake.new_sync || last == 0))
         return;
     if (pass_us >= 2 * least)
         interval = fmin(SYNC_MOST_US, fmax(least, pass_us / SYNCS_PER_PASS));

@@ -14,6 +14,8 @@
 #include <stdio.h>
 
 #define SLICE_LEAST_US 200
+#define SLICE_SOUND_US 500
+#define STOP_SHARE 0.1
 #define SLICE_MOST_US 10000 /* QEMU's own; longer ones only make the stops longer */
 
 /* A second of migration weighs this against a second of one vCPU's life, where no duration goal
@@ -32,9 +34,12 @@
 
 #define DISTRUST_MOST 30 /* percent */
 
-#define EFFECT_EXPECTED 1.3 /* ratio of pages without and with throttle worth testing */
-#define EFFECT_SHARE 0.3    /* of what was expected; less is none */
-#define FREE_EXPONENT 0.8   /* between a uniform writer and a saturated working set */
+#define SAME_LENGTH 0.5  /* of the pass without throttle; shorter ones say nothing */
+#define CLEARLY_LESS 0.5 /* of the guest's CPU time, for the throttle to be judged at all */
+#define EFFECT_NONE                                                                                \
+    0.7                   /* of the pages dirtied without throttle; more is no effect: the first   \
+                           * pass, which is the reference, counts with an error of a quarter */
+#define FREE_EXPONENT 0.8 /* between a uniform writer and a saturated working set */
 #define NO_EFFECT_SYNCS 2
 #define USELESS_FOR_US 60000000 /* then try again: loads change */
 
@@ -152,6 +157,22 @@ slew(unsigned now, unsigned target, unsigned least, unsigned most)
     return now - target < LOWER_MOST ? target : now - LOWER_MOST;
 }
 
+/*
+ * Longest stop = slice p/(1-p). It must keep to the policy's stun, and should be short against the
+ * downtime goal: a stop just before the switchover adds to what a client sees. But a slice of less
+ * than half a millisecond mostly measures the host's timers.
+ */
+static double
+slice_us(const SevmigControl *self, unsigned percent)
+{
+    double ratio = (100.0 - percent) / percent;
+    double most = (double)self->params.stun_us * ratio;
+    double wish = STOP_SHARE * (double)self->goal_us * ratio;
+    double slice = fmin(most, fmax(SLICE_SOUND_US, fmin(wish, SLICE_MOST_US)));
+
+    return floor(fmax(SLICE_LEAST_US, slice));
+}
+
 void
 sevmig_throttle_want(SevmigControl *self, unsigned percent, const char *why)
 {
@@ -164,10 +185,8 @@ sevmig_throttle_want(SevmigControl *self, unsigned percent, const char *why)
         self->knobs.vcpu_want[i] = (uint8_t)(chosen ? percent : 0);
     }
     if (percent > 0) {
-        /* longest stop = slice p/(1-p) <= stun */
-        double slice = floor((double)self->params.stun_us * (100 - percent) / percent);
+        double slice = slice_us(self, percent);
 
-        slice = fmin(SLICE_MOST_US, fmax(SLICE_LEAST_US, slice));
         sevmig_knobs_want(&self->knobs, SEVMIG_KNOB_SLICE, (int64_t)slice,
                           "slice %d us: at %u %% a vCPU then stops for %d us at most", (int)slice,
                           percent, (int)(slice * percent / (100 - percent)));
@@ -177,60 +196,46 @@ sevmig_throttle_want(SevmigControl *self, unsigned percent, const char *why)
                       "throttle %u -> %u %%: %s", now, percent, why);
 }
 
-/* What would be dirtied without throttle: the less of what the curve says, which throttled points
- * may have bent, and what the newest sync without throttle says, taken over the same time. */
-static double
-pages_without(const SevmigControl *self, double wall_us)
-{
-    const SevmigThrottle *t = &self->throttle;
-    double curve =
-        sevmig_dirty_pages(&self->dirty, wall_us * sevmig_vcpus_running(&self->vcpus, 0));
-
-    if (t->free_us <= 0)
-        return curve;
-    return fmin(curve, t->free_pages * pow(wall_us / t->free_us, FREE_EXPONENT));
-}
-
 /*
- * If the throttle works the guest dirties what the curve says for the time it was left, else what
- * it says for all its time. Where the two differ little nothing can be told.
+ * Did it work? The guest got less than half the CPU time it would have had, and yet dirtied as much
+ * as in a pass of the same length without throttle: then either something else writes, or even the
+ * little it got is enough to dirty all it ever does. Both ways the throttle buys nothing. Only
+ * passes of about the same length are compared, because the curve's shape is not known beforehand;
+ * passes that get shorter are proof enough that something helps.
  */
-bool
+void
 sevmig_throttle_observe(SevmigControl *self, double guest_us, double wall_us, double pages,
                         SevmigActions *actions)
 {
     SevmigThrottle *t = &self->throttle;
     unsigned percent = self->vcpus.throttle_percent;
-    double without, with;
+    double full_us = wall_us * sevmig_vcpus_running(&self->vcpus, 0), without;
 
     if (percent == 0) {
         t->free_us = guest_us / fmax(1e-3, sevmig_vcpus_running(&self->vcpus, 0));
-        t->free_pages = self->dirt.pages; /* what was counted: no guess about what was not */
+        t->free_pages = self->dirt.pages;
+        t->no_effect = 0;
+        return;
     }
-    if (percent == 0 || percent != self->throttle.wanted_percent ||
-        !sevmig_dirty_known(&self->dirty))
-        return true;
-    without = pages_without(self, wall_us);
-    with = sevmig_dirty_pages(&self->dirty, guest_us);
-    if (without < EFFECT_EXPECTED * with || pages < 2)
-        return true;
-    if (pages < without - EFFECT_SHARE * (without - with)) {
+    if (percent != t->wanted_percent || t->free_us <= 0 || wall_us < SAME_LENGTH * t->free_us ||
+        guest_us > CLEARLY_LESS * full_us)
+        return;
+    without = t->free_pages * pow(fmin(1, wall_us / t->free_us), FREE_EXPONENT);
+    if (pages < EFFECT_NONE * without || without < 2) {
         t->no_effect = 0;
         if (percent <= t->useless_percent)
             t->useless_percent = 0;
-        return true;
+        return;
     }
     if (++t->no_effect < NO_EFFECT_SYNCS)
-        return false; /* once may be chance */
+        return; /* once may be chance */
     t->no_effect = 0;
     t->useless_percent = percent;
     t->useless_until_us = self->now_us + USELESS_FOR_US;
-    sevmig_knobs_act(
-        &self->knobs, actions, SEVMIG_ACTION_NOTE, percent,
-        "throttle %u %% has no measured effect: %d pages dirtied, %d expected with it, "
-        "%d without",
-        percent, (int)pages, (int)with, (int)without);
-    return true;
+    sevmig_knobs_act(&self->knobs, actions, SEVMIG_ACTION_NOTE, percent,
+                     "throttle %u %% has no measured effect: %d pages dirtied in %d ms with it, %d "
+                     "without",
+                     percent, (int)pages, (int)(wall_us / 1000), (int)without);
 }
 
 static void
@@ -301,7 +306,7 @@ sevmig_throttle_decide(SevmigControl *self)
     unsigned least, target;
     char why[120];
 
-    if (self->intake.last.pass < 2 || !sevmig_dirty_known(&self->dirty) ||
+    if (!self->intake.late || !sevmig_dirty_known(&self->dirty) ||
         !(self->intake.new_sync || t->due))
         return;
     t->due = false;

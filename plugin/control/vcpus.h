@@ -27,6 +27,7 @@ typedef struct {
     bool has_rate;                /* every vCPU reports its dirtied pages */
     double first_throttled_us;    /* sum at the first sample */
     double lost_us;               /* mean over the vCPUs of the time kept from running since then */
+    double used_us;               /* CPU time of all between the newest two samples */
     double running;               /* measured c, smoothed */
     double most_busy;
     unsigned throttle_percent;       /* the highest in force, whoever set it */

@@ -280,11 +280,11 @@ test_missed(Fixture *f, gconstpointer data)
 {
     to_second_pass(f);
     apply(f);
-    for (int i = 1; i <= 8; i++) {
+    for (int i = 1; i <= 25; i++) {
         f->now_us += 100000;
         send(f, SEVMIG_EVENT_SAMPLE_MISSED);
         g_assert_cmpint(f->actions.wake_us, >, 0);
-        if (i == 5)
+        if (i == 20)
             g_assert_cmpint(value_of(f, SEVMIG_ACTION_THROTTLE), ==, 0);
         else
             g_assert_null(find(f, SEVMIG_ACTION_THROTTLE));
