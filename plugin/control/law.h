@@ -47,7 +47,8 @@ typedef struct {
     unsigned useless_percent; /* up to here no effect was measured */
     double free_us;           /* wall time and pages of the newest sync without throttle */
     double free_pages;
-    unsigned no_effect; /* syncs in a row without the expected effect */
+    unsigned no_effect;       /* syncs in a row without the expected effect */
+    uint64_t useless_goal_us; /* the downtime goal then */
     int64_t useless_until_us;
     unsigned distrust_percent; /* added to the model's least: its promises were not kept */
     bool reaches;              /* some admissible throttle reaches the goal */

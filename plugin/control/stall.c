@@ -156,6 +156,7 @@ give_up_throttle(SevmigControl *self)
 {
     self->stall.score = 0;
     self->throttle.useless_percent = self->throttle.most_percent;
+    self->throttle.useless_goal_us = self->goal_us;
     self->throttle.useless_until_us = self->now_us + USELESS_FOR_US;
     if (self->throttle.wanted_percent > 0)
         sevmig_throttle_want(self, 0, "it has not helped, and will be tried again in a minute");

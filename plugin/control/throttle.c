@@ -231,6 +231,7 @@ sevmig_throttle_observe(SevmigControl *self, double guest_us, double wall_us, do
         return; /* once may be chance */
     t->no_effect = 0;
     t->useless_percent = percent;
+    t->useless_goal_us = self->goal_us;
     t->useless_until_us = self->now_us + USELESS_FOR_US;
     sevmig_knobs_act(&self->knobs, actions, SEVMIG_ACTION_NOTE, percent,
                      "throttle %u %% has no measured effect: %d pages dirtied in %d ms with it, %d "
@@ -282,6 +283,9 @@ find_least(SevmigControl *self)
         t->useless_percent = 0;
     t->most_percent = most_percent(self);
     least = sevmig_predict_least_percent(&self->outlook.plant, t->most_percent);
+    if (self->goal_us != t->useless_goal_us && least <= t->most_percent)
+        t->useless_percent =
+            0; /* no use for the goal before; the model has learnt, this one differs */
     if (least > 0 && least <= t->useless_percent)
         least = t->useless_percent + 1;
     t->reaches = least <= t->most_percent;
