@@ -20,9 +20,11 @@
 #define FORGET 0.98 /* per sample: a window of about 5 s at 10 Hz */
 #define PULL 0.02   /* weight of the prior's proportions, in samples */
 #define LEAST 0.02  /* no parameter below this share of the scaled prior: costs are not negative */
-#define SMOOTH 0.25 /* for the plain averages */
-#define RUNS_FADE 0.75 /* per sample with runs: the newest dirty set counts */
-#define RUNS_ENOUGH 24 /* runs before the histogram is believed */
+#define SEEN_ENOUGH 1.3 /* the split holds this far beyond the shapes it was learnt from */
+#define DEAR_B 0.5      /* a page over a command where fixed costs are 80 % of a lone page */
+#define SMOOTH 0.25     /* for the plain averages */
+#define RUNS_FADE 0.75  /* per sample with runs: the newest dirty set counts */
+#define RUNS_ENOUGH 24  /* runs before the histogram is believed */
 
 static const double prior[3] = {PRIOR_A_SUBMIT_US, PRIOR_A_CMD_US, PRIOR_B_US};
 
@@ -117,6 +119,8 @@ sevmig_firmware_learn(SevmigFirmware *self, const SevmigSent *sent)
         smooth(&self->wait_us, sent->wait_us / sent->pages, !self->learnt);
     }
     smooth(&self->commands_per_page, fmin(1, sent->commands / sent->pages), !self->learnt);
+    self->most_commands_per_page =
+        fmax(self->most_commands_per_page, fmin(1, sent->commands / sent->pages));
     learn_cost(self, sent);
     if (sent->late)
         learn_runs(self, sent);
@@ -148,6 +152,13 @@ sevmig_firmware_hold_us(const SevmigFirmware *self, double batch_pages, double c
 double
 sevmig_firmware_page_us(const SevmigFirmware *self, double batch_pages, double commands_per_page)
 {
-    return sevmig_firmware_hold_us(self, batch_pages, commands_per_page) / fmax(1, batch_pages) +
-           self->extra_us;
+    double submit_us = self->a_submit_us / fmax(1, batch_pages);
+    double seen = self->most_commands_per_page;
+    double known_us = self->a_cmd_us * fmin(commands_per_page, seen) + self->b_us;
+
+    if (!self->learnt || commands_per_page <= SEEN_ENOUGH * seen)
+        return submit_us + known_us + self->a_cmd_us * fmax(0, commands_per_page - seen) +
+               self->extra_us;
+    /* What was seen, split as if the command were the dear part. */
+    return submit_us + known_us * (commands_per_page + DEAR_B) / (seen + DEAR_B) + self->extra_us;
 }

@@ -27,6 +27,7 @@ typedef struct {
     double scale;   /* service per page over what the prior expects for the same shape */
     unsigned fits;
     /* shape of what is being sent */
+    double most_commands_per_page;   /* the highest seen: beyond it the split is a guess */
     double commands_per_page;        /* newest passes, from the commands themselves */
     double runs[SEVMIG_RUN_BUCKETS]; /* dirty runs of the later passes, fading */
     double runs_total;
@@ -57,7 +58,8 @@ double sevmig_firmware_late_commands_per_page(const SevmigFirmware *self,
 double sevmig_firmware_hold_us(const SevmigFirmware *self, double batch_pages,
                                double commands_per_page);
 
-/* Wall time per page at that batch and shape. */
+/* Wall time per page at that batch and shape. For a shape not seen yet (many more commands a page)
+ * it is the dearer end of what is possible. */
 double sevmig_firmware_page_us(const SevmigFirmware *self, double batch_pages,
                                double commands_per_page);
 

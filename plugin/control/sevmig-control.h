@@ -81,7 +81,7 @@ typedef struct {
     SevmigOnStall on_stall;
     SevmigOnDeadline on_deadline;
     bool observe_only; /* decide and record, act on nothing */
-    /* What every switchover costs besides memory (stop, device state, the clients' part), as learnt
+    /* What QEMU measures of a switchover besides memory (stop, device state, finish), as learnt
      * from this host's past migrations; 0: the built-in prior. Not a policy knob. */
     uint64_t fixed_downtime_us;
 } SevmigControlParams;
