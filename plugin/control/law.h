@@ -47,6 +47,7 @@ typedef struct {
     unsigned useless_percent; /* up to here no effect was measured */
     double free_us;           /* wall time and pages of the newest sync without throttle */
     double free_pages;
+    double last_rate;         /* pages a microsecond at the newest sync with throttle */
     unsigned no_effect;       /* syncs in a row without the expected effect */
     uint64_t useless_goal_us; /* the downtime goal then */
     int64_t useless_until_us;

@@ -66,6 +66,16 @@ throttle_of(const Plant *p, guint vcpu)
     return p->vcpu_throttle[vcpu] > 0 ? p->vcpu_throttle[vcpu] : p->throttle;
 }
 
+/* The share of time a throttle leaves. */
+static double
+left_by(const Plant *p, guint percent)
+{
+    double stop = percent < 100 ? p->slice_us * percent / (100 - percent) : 0;
+    double run = p->slice_us + p->config->slack_us;
+
+    return percent > 0 ? run / (run + stop) : 1;
+}
+
 static void
 guest_step(Plant *p, double dt)
 {
@@ -74,7 +84,7 @@ guest_step(Plant *p, double dt)
     double ran = 0;
 
     for (guint i = 0; i < c->vcpus; i++) {
-        double left = 1 - throttle_of(p, i) / 100.0, used = MIN(c->busy, left) * dt;
+        double left = left_by(p, throttle_of(p, i)), used = MIN(c->busy, left) * dt;
 
         p->cpu_us[i] += used;
         p->throttled_us[i] += (1 - left) * dt;

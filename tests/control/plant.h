@@ -36,6 +36,7 @@ typedef struct {
     double device_us;    /* of a switchover, beside memory */
     guint max_batch;
     gboolean auto_converge;
+    double slack_us;          /* a vCPU runs on for so long in every slice */
     gboolean vcpu_dirty;      /* report dirtied pages per vCPU */
     double stop_writing_at_s; /* the load changes phase: 0 never */
 } PlantConfig;
