@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import signal
 import subprocess
 import time
 from collections.abc import Callable, Sequence
@@ -62,8 +61,15 @@ def command(guest: Guest, source: Host, auto_converge: bool, extra: Sequence[str
             "--migrateuri", f"tcp://{destination.address}"]
 
 
+def _cancel(guest: Guest, source: Host) -> None:
+    try:
+        source.connect().lookupByName(guest.name).abortJob()
+    except libvirt.libvirtError:
+        pass  # it has just ended
+
+
 def _run_virsh(argv: Sequence[str], guest: Guest, source: Host, limit_s: float) -> tuple[int, str]:
-    """Status and errors of virsh; Ctrl-C ends it as it ends anybody's, by a cancelled migration."""
+    """Status and errors of virsh; whatever ends this early, Ctrl-C too, cancels the migration."""
     process = source.popen(argv)
     try:
         _out, errors = process.communicate(timeout=limit_s)
@@ -72,7 +78,7 @@ def _run_virsh(argv: Sequence[str], guest: Guest, source: Host, limit_s: float) 
                        source.logs) from None
     finally:
         if process.poll() is None:
-            process.send_signal(signal.SIGINT)  # virsh cancels the migration and ends
+            _cancel(guest, source)  # virsh itself heeds Ctrl-C only on a terminal of its own
             process.communicate()
     return process.returncode, errors.strip()
 
