@@ -228,10 +228,10 @@ static const SevmigWatcherOps watcher_ops = {
 static void
 release_all(SevmigDaemon *self, const char *why, gboolean reachable)
 {
-    g_autoptr(GPtrArray) sessions = g_hash_table_get_values_as_ptr_array(self->running);
+    g_autoptr(GList) sessions = g_hash_table_get_values(self->running);
 
-    for (guint i = 0; i < sessions->len; i++)
-        sevmig_session_release(sessions->pdata[i], why, reachable);
+    for (GList *item = sessions; item != NULL; item = item->next)
+        sevmig_session_release(item->data, why, reachable);
 }
 
 /* --- The libvirt connection --- */
