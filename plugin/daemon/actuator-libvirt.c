@@ -99,10 +99,10 @@ static gpointer
 order_thread(gpointer data, GError **error)
 {
     Order *order = data;
+    const char *name = virDomainGetName(order->domain);
 
     if (commands[order->command].call(order->domain) < 0)
-        sevmig_libvirt_error_set(error, "%s %s", commands[order->command].what,
-                                 virDomainGetName(order->domain));
+        sevmig_libvirt_error_set(error, "%s %s", commands[order->command].what, name);
     return NULL;
 }
 

@@ -51,10 +51,11 @@ call_thread(gpointer data, GError **error)
 {
     Call *call = data;
     virDomainPtr domain = call->transport->domain;
+    const char *name = virDomainGetName(domain);
     char *reply = NULL;
 
     if (virDomainQemuMonitorCommand(domain, call->command, &reply, 0) < 0) {
-        sevmig_libvirt_error_set(error, "monitor of domain %s", virDomainGetName(domain));
+        sevmig_libvirt_error_set(error, "monitor of domain %s", name);
         return NULL;
     }
     return reply;

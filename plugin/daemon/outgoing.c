@@ -26,13 +26,14 @@ sevmig_found_free(SevmigFound *found)
 static SevmigSide
 ask_state(virDomainPtr domain, GError **error)
 {
+    const char *name = virDomainGetName(domain);
     int state, reason;
 
     if (virDomainGetState(domain, &state, &reason, 0) >= 0)
         return sevmig_detect_side_of_state(state, reason);
     if (virGetLastErrorCode() == VIR_ERR_NO_DOMAIN)
         return SEVMIG_SIDE_NONE;
-    sevmig_libvirt_error_set(error, "state of domain %s", virDomainGetName(domain));
+    sevmig_libvirt_error_set(error, "state of domain %s", name);
     return SEVMIG_SIDE_UNKNOWN;
 }
 
@@ -40,6 +41,7 @@ ask_state(virDomainPtr domain, GError **error)
 static SevmigSide
 ask_job(virDomainPtr domain, guint64 *elapsed_us, GError **error)
 {
+    const char *name = virDomainGetName(domain);
     virTypedParameterPtr params = NULL;
     int n_params = 0, type = VIR_DOMAIN_JOB_NONE, operation = -1;
     unsigned long long elapsed_ms = 0;
@@ -48,7 +50,7 @@ ask_job(virDomainPtr domain, guint64 *elapsed_us, GError **error)
     if (virDomainGetJobStats(domain, &type, &params, &n_params, 0) < 0) {
         side = sevmig_detect_side_of_error(virGetLastErrorCode());
         if (side == SEVMIG_SIDE_UNKNOWN)
-            sevmig_libvirt_error_set(error, "job of domain %s", virDomainGetName(domain));
+            sevmig_libvirt_error_set(error, "job of domain %s", name);
         return side;
     }
     virTypedParamsGetInt(params, n_params, VIR_DOMAIN_JOB_OPERATION, &operation);
@@ -61,11 +63,12 @@ ask_job(virDomainPtr domain, guint64 *elapsed_us, GError **error)
 static char *
 describe(virDomainPtr domain, GError **error)
 {
+    const char *name = virDomainGetName(domain);
     char *xml = virDomainGetXMLDesc(domain, 0);
     char *copy = g_strdup(xml);
 
     if (xml == NULL)
-        sevmig_libvirt_error_set(error, "description of domain %s", virDomainGetName(domain));
+        sevmig_libvirt_error_set(error, "description of domain %s", name);
     free(xml);
     return copy;
 }
