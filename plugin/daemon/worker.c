@@ -29,15 +29,6 @@ source_drop(GSource **source)
     g_clear_pointer(source, g_source_unref);
 }
 
-static void
-job_free(Job *job)
-{
-    if (job->free_data != NULL && job->data != NULL)
-        job->free_data(job->data);
-    g_free(job->what);
-    g_free(job);
-}
-
 /* Takes `error` or `value`; the first answer counts. */
 static void
 job_answer(Job *job, gpointer value, GError *error)
@@ -97,8 +88,12 @@ job_done(GObject *source_object, GAsyncResult *result, gpointer user_data)
     GError *error = NULL;
     gpointer value = g_task_propagate_pointer(G_TASK(result), &error);
 
+    /* Before the answer: whoever gets it may call again, and what the call held must be free. */
+    if (job->free_data != NULL && job->data != NULL)
+        job->free_data(job->data);
     job_answer(job, value, error);
-    job_free(job);
+    g_free(job->what);
+    g_free(job);
 }
 
 static GSource *

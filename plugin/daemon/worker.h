@@ -15,7 +15,8 @@ typedef gpointer (*SevmigWorkerFunc)(gpointer data, GError **error);
 
 /*
  * `free_data` (may be NULL) is called on `data` in the caller's main context once the thread has
- * ended, be that long after a time-out; `free_result` on a result nobody took. timeout_ms 0: no
+ * ended, be that long after a time-out, and before a `callback` that brings the thread's result;
+ * `free_result` on a result nobody took. timeout_ms 0: no
  * limit. `callback` comes exactly once, in the caller's thread-default main context, never from
  * within this call. `what` completes the message "... did not answer within N ms".
  */
