@@ -47,23 +47,40 @@ libvirt_exchange_finish(SevmigActuator *actuator, GAsyncResult *result, QmpcSevS
 
 /* --- commands --- */
 
-static int
-domain_pause(virDomainPtr domain)
-{
-    return virDomainSuspend(domain);
-}
-
-/* Only what a user's (that is, our) suspend has paused; libvirt itself has usually resumed it. */
-static int
-domain_resume(virDomainPtr domain)
+static gboolean
+domain_is_paused(virDomainPtr domain, int for_reason)
 {
     int state, reason;
 
-    if (virDomainGetState(domain, &state, &reason, 0) < 0)
+    return virDomainGetState(domain, &state, &reason, 0) >= 0 && state == VIR_DOMAIN_PAUSED &&
+           reason == for_reason;
+}
+
+/* During an outgoing migration libvirt notes the migration as the reason of a pause, and undoes it
+   if the migration fails. With any other reason the migration was over before: nothing would ever
+   undo that, so it is done here. */
+static int
+domain_pause(virDomainPtr domain)
+{
+    int state;
+
+    if (virDomainGetState(domain, &state, NULL, 0) < 0)
         return -1;
-    if (state != VIR_DOMAIN_PAUSED || reason != VIR_DOMAIN_PAUSED_USER)
+    if (state == VIR_DOMAIN_PAUSED)
+        return 0; /* by somebody else, whose it stays */
+    if (virDomainSuspend(domain) < 0)
+        return -1;
+    return domain_is_paused(domain, VIR_DOMAIN_PAUSED_USER) ? virDomainResume(domain) : 0;
+}
+
+/* A pause for another reason is not ours. The call waits for the end of the migration job, by which
+   libvirt has usually resumed the guest and refuses to do it again. */
+static int
+domain_resume(virDomainPtr domain)
+{
+    if (!domain_is_paused(domain, VIR_DOMAIN_PAUSED_MIGRATION) || virDomainResume(domain) >= 0)
         return 0;
-    return virDomainResume(domain);
+    return virGetLastErrorCode() == VIR_ERR_OPERATION_INVALID ? 0 : -1;
 }
 
 static int

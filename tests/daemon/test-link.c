@@ -4,6 +4,7 @@
 #include <libvirt-glib/libvirt-glib.h>
 #include <libvirt/libvirt.h>
 
+#include "actuator.h"
 #include "libvirt-error.h"
 #include "libvirt-link.h"
 #include "libvirt-transport.h"
@@ -179,6 +180,52 @@ test_transport_next_call_from_callback(void)
     virConnectClose(connection);
 }
 
+/* --- Commands --- */
+
+typedef struct {
+    SevmigActuator *actuator;
+    guint n_done;
+} Order;
+
+static void
+ordered(GObject *source_object, GAsyncResult *result, gpointer user_data)
+{
+    Order *order = user_data;
+    g_autoptr(GError) error = NULL;
+
+    order->actuator->ops->command_finish(order->actuator, result, &error);
+    g_assert_no_error(error);
+    order->n_done++;
+}
+
+static int
+state_after(virDomainPtr domain, SevmigCommand command)
+{
+    Order order = {.actuator = sevmig_actuator_new_libvirt(domain)};
+    int state;
+
+    order.actuator->ops->command(order.actuator, command, NULL, ordered, &order);
+    wait_for(&order.n_done);
+    sevmig_actuator_free(order.actuator);
+    g_assert_cmpint(virDomainGetState(domain, &state, NULL, 0), ==, 0);
+    return state;
+}
+
+/* The test driver's domain does not migrate, as one whose migration ended just before. */
+static void
+test_command_pause_too_late(void)
+{
+    virConnectPtr connection = virConnectOpen("test:///default");
+    virDomainPtr domain = virDomainLookupByName(connection, "test");
+
+    g_assert_cmpint(state_after(domain, SEVMIG_COMMAND_PAUSE), ==, VIR_DOMAIN_RUNNING);
+    g_assert_cmpint(virDomainSuspend(domain), ==, 0);
+    g_assert_cmpint(state_after(domain, SEVMIG_COMMAND_PAUSE), ==, VIR_DOMAIN_PAUSED);
+    g_assert_cmpint(state_after(domain, SEVMIG_COMMAND_RESUME), ==, VIR_DOMAIN_PAUSED);
+    virDomainFree(domain);
+    virConnectClose(connection);
+}
+
 /* --- The link --- */
 
 typedef struct {
@@ -305,6 +352,7 @@ main(int argc, char **argv)
     g_test_add_func("/worker/timeout", test_worker_timeout);
     g_test_add_func("/worker/cancel", test_worker_cancel);
     g_test_add_func("/transport/next-call-from-callback", test_transport_next_call_from_callback);
+    g_test_add_func("/command/pause-too-late", test_command_pause_too_late);
     g_test_add_func("/link/reopens", test_link_reopens);
     g_test_add_func("/link/fails", test_link_fails);
     g_test_add_func("/link/freed-while-opening", test_link_freed_while_opening);
