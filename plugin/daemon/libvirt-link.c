@@ -22,7 +22,8 @@ struct SevmigLink {
     char *state;
     guint attempts; /* that failed in a row, or did not last */
     gint64 opened_us;
-    guint timer; /* the next attempt, or the handling of a close */
+    guint timer;  /* the next attempt */
+    GSource *cut; /* made ready, from any thread, when the connection is lost */
     GCancellable *opening;
 };
 
@@ -60,23 +61,36 @@ hang_up(virConnectPtr connection)
 }
 
 static gboolean
-link_closed_idle(gpointer user_data)
+link_cut(gpointer user_data)
 {
-    SevmigLink *link = user_data;
-
-    link->timer = 0;
-    sevmig_link_drop(link, "the connection to libvirt was lost");
-    return G_SOURCE_REMOVE;
+    sevmig_link_drop(user_data, "the connection to libvirt was lost");
+    return G_SOURCE_CONTINUE;
 }
 
-/* From within libvirt's event handling, where its connection must not be closed: so, later. */
+/* libvirt calls this in whichever thread found out, and within its own event handling, where the
+   connection must not be closed: so, later and in the main context. */
 static void
 link_on_close(virConnectPtr connection, int reason, void *opaque)
 {
-    SevmigLink *link = opaque;
+    g_source_set_ready_time(opaque, 0);
+}
 
-    if (connection == link->connection && link->timer == 0)
-        link->timer = g_idle_add(link_closed_idle, link);
+static gboolean
+cut_dispatch(GSource *source, GSourceFunc callback, gpointer user_data)
+{
+    g_source_set_ready_time(source, -1);
+    return callback(user_data);
+}
+
+static GSource *
+cut_source_new(SevmigLink *link)
+{
+    static GSourceFuncs funcs = {.dispatch = cut_dispatch};
+    GSource *source = g_source_new(&funcs, sizeof(GSource));
+
+    g_source_set_callback(source, link_cut, link, NULL);
+    g_source_attach(source, g_main_context_get_thread_default());
+    return source;
 }
 
 static void
@@ -121,7 +135,7 @@ link_opened(GObject *source_object, GAsyncResult *result, gpointer user_data)
     }
     link->connection = connection;
     link->opened_us = g_get_monotonic_time();
-    if (virConnectRegisterCloseCallback(connection, link_on_close, link, NULL) < 0)
+    if (virConnectRegisterCloseCallback(connection, link_on_close, link->cut, NULL) < 0)
         virResetLastError(); /* a driver without a wire is never cut off */
     link_set_state(link, "connected");
     sevmig_log(G_LOG_LEVEL_MESSAGE, NULL, "connected to %s", link->uri);
@@ -157,6 +171,7 @@ sevmig_link_new(const char *uri, const SevmigLinkOps *ops, gpointer user_data)
     link->ops = ops;
     link->user_data = user_data;
     link->state = g_strdup("not connected yet");
+    link->cut = cut_source_new(link);
     return link;
 }
 
@@ -174,8 +189,10 @@ link_release_connection(SevmigLink *link)
 
     if (connection == NULL)
         return;
+    /* Returns only once no callback is running, so what is ready now is about this connection. */
     if (virConnectUnregisterCloseCallback(connection, link_on_close) < 0)
         virResetLastError();
+    g_source_set_ready_time(link->cut, -1);
     hang_up(connection);
 }
 
@@ -203,6 +220,8 @@ sevmig_link_free(SevmigLink *link)
         g_cancellable_cancel(link->opening);
     g_clear_object(&link->opening);
     link_release_connection(link);
+    g_source_destroy(link->cut);
+    g_source_unref(link->cut);
     g_free(link->state);
     g_free(link->uri);
     g_free(link);
