@@ -98,10 +98,11 @@ look_done(GObject *source_object, GAsyncResult *result, gpointer user_data)
     g_autoptr(GError) error = NULL;
     g_autoptr(SevmigFound) found = sevmig_worker_run_finish(result, &error);
     g_autoptr(GArray) kept = NULL;
+    g_autofree char *key = NULL;
 
     if (self->ops == NULL)
         return;
-    g_hash_table_steal_extended(self->looks, look->uuid, NULL, (gpointer *)&kept);
+    g_hash_table_steal_extended(self->looks, look->uuid, (gpointer *)&key, (gpointer *)&kept);
     if (error != NULL)
         sevmig_log(G_LOG_LEVEL_WARNING, NULL, "a migration, perhaps: %s, ignoring", error->message);
     if (found == NULL)
