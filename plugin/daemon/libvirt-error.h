@@ -7,8 +7,9 @@
 
 #include <glib.h>
 
-/* Sets `error` from the calling thread's last libvirt error, as "WHAT: libvirt's words". Nearly every
-   call of libvirt forgets that error, virDomainGetName() too: none may stand among the arguments. */
+/* Sets `error` from the calling thread's last libvirt error, as "WHAT: libvirt's words". Nearly
+   every call of libvirt forgets that error, so none may stand among the arguments: not even
+   virDomainGetName(). */
 void sevmig_libvirt_error_set(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);
 
 /* libvirt prints its errors to standard error unless told otherwise; we report them ourselves. */
