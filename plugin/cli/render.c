@@ -40,6 +40,8 @@ row_domain(const Migration *m)
 static char *
 row_policy(const Migration *m)
 {
+    if (*m->policy == '\0')
+        return g_strdup("none");
     return g_strdup_printf("%s (%s)", m->policy, m->policy_source);
 }
 

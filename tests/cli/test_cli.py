@@ -163,6 +163,10 @@ class Migrations(CliCase):
         self.golden("show-observed.txt", self.good("show", "web-12"))
         self.assertEqual(json.loads(self.good("show", "db-1", "--json"))["id"], "1b6f-1")
 
+    def test_show_no_policy(self):
+        self.serve((dict(OBSERVED, Policy="", PolicySource=""), True))
+        self.assertRegex(self.good("show", "web-12"), r"(?m)^policy +none$")
+
     def test_show_prefers_what_runs(self):
         later = dict(FAILED, Id="1b6f-2", StartedRealtimeUs=1795459999000000)
         self.serve((CONVERGING, True), (later, False))
