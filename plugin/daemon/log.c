@@ -82,11 +82,13 @@ sevmig_log_format(GLogLevelFlags level, const GLogField *fields, gsize n_fields)
 
     g_string_append_printf(line, "%s: %s: ", domain != NULL ? domain : LOG_DOMAIN,
                            levels[level_index(level)].name);
-    for (const char *c = valid; *c != '\0'; c++) {
-        if (*c == '\n')
+    for (const char *c = valid; *c != '\0'; c = g_utf8_next_char(c)) {
+        gunichar u = g_utf8_get_char(c);
+
+        if (u == '\n')
             g_string_append(line, "\\n");
         else
-            g_string_append_c(line, (guchar)*c < 0x20 ? '?' : *c);
+            g_string_append_unichar(line, g_unichar_isprint(u) ? u : '?');
     }
     for (gsize i = 0; i < G_N_ELEMENTS(shown); i++) {
         const char *value = field_find(fields, n_fields, shown[i].field);

@@ -264,7 +264,10 @@ static void
 test_log(void)
 {
     const GLogField fields[] = {
-        {"MESSAGE", "first\nsecond\x1b[2J", -1},
+        {"MESSAGE",
+         "first\nsecond\x1b[2J \x7f\xc2\x9b"
+         "2J caf\xc3\xa9",
+         -1},
         {"SEVMIG_DOMAIN", "a b\" level=error", -1},
         {"SEVMIG_PHASE", "bulk", -1},
         {"GLIB_DOMAIN", "sevmigd", -1},
@@ -273,8 +276,8 @@ test_log(void)
     GLogLevelFlags level;
 
     g_assert_cmpstr(line, ==,
-                    "sevmigd: warning: first\\nsecond?[2J domain=\"a b\\\" level=error\" "
-                    "phase=bulk");
+                    "sevmigd: warning: first\\nsecond?[2J ??2J caf\xc3\xa9 "
+                    "domain=\"a b\\\" level=error\" phase=bulk");
     g_assert_true(sevmig_log_level_from_name("info", &level));
     g_assert_cmpint(level, ==, G_LOG_LEVEL_INFO);
     g_assert_false(sevmig_log_level_from_name("loud", &level));
