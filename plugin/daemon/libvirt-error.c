@@ -40,6 +40,9 @@ void
 sevmig_libvirt_error_set(GError **error, const char *format, ...)
 {
     const virError *last = virGetLastError();
+    gboolean says = last != NULL && last->message != NULL;
+    /* Translated, so in the locale's encoding; the bus takes nothing but UTF-8. */
+    g_autofree char *reason = g_utf8_make_valid(says ? last->message : "no reason given", -1);
     g_autofree char *what = NULL;
     va_list args;
 
@@ -47,7 +50,7 @@ sevmig_libvirt_error_set(GError **error, const char *format, ...)
     what = g_strdup_vprintf(format, args);
     va_end(args);
     g_set_error(error, SEVMIG_ERROR, code_of(last != NULL ? last->code : VIR_ERR_OK), "%s: %s",
-                what, last != NULL && last->message != NULL ? last->message : "no reason given");
+                what, reason);
 }
 
 static void
