@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "sevmig-hook.h"
+#include "sevmig-policy-issue.h"
 
 #define DEADLINE_MS 3000
 #define DEVICE "/dev/sev"
@@ -146,6 +147,8 @@ check(const char *name, const SevmigHookPaths *paths)
 {
     gsize size = 0;
     g_autofree char *xml = read_input(SEVMIG_DOMAIN_MAX_BYTES, &size);
+    int failure = xml ? 0 : errno;
+    g_autofree char *shown = sevmig_quote(name);
     SevmigHookVerdict verdict = {0};
     int status;
 
@@ -154,7 +157,7 @@ check(const char *name, const SevmigHookPaths *paths)
     else
         verdict.text = g_strdup_printf("sevmig: domain %s: the domain XML cannot be read: %s; "
                                        "letting it come",
-                                       name, g_strerror(errno));
+                                       shown, g_strerror(failure));
     status = verdict.refuse ? EXIT_REFUSE : EXIT_LET;
     strict = status;
     if (verdict.text)

@@ -449,6 +449,24 @@ test_closed_descriptors(Host *host, gconstpointer data)
     g_assert_cmpint(g_subprocess_get_exit_status(child), ==, 0);
 }
 
+/* A directory can be opened, but not read; and a name may hold what a message must not. */
+static void
+test_unreadable_input(Host *host, gconstpointer data)
+{
+    const char *const argv[] = {
+        "/bin/sh", "-c", "exec \"$SEVMIG_HOOK_TESTING\" \"$0\" migrate begin - </", "v\nm", NULL};
+    g_autoptr(GSubprocess) child = g_subprocess_newv(argv, G_SUBPROCESS_FLAGS_STDERR_PIPE, NULL);
+    g_autofree char *errors = NULL;
+
+    g_assert_nonnull(child);
+    g_assert_true(g_subprocess_communicate_utf8(child, NULL, NULL, NULL, &errors, NULL));
+    g_assert_true(g_subprocess_get_if_exited(child));
+    g_assert_cmpint(g_subprocess_get_exit_status(child), ==, 0);
+    g_assert_cmpstr(errors, ==,
+                    "sevmig: domain \"v\\u000am\": the domain XML cannot be read: Is a directory; "
+                    "letting it come\n");
+}
+
 int
 main(int argc, char **argv)
 {
@@ -474,6 +492,7 @@ main(int argc, char **argv)
         {"/hook/stalled-strict", test_stalled_strict},
         {"/hook/installed", test_installed},
         {"/hook/closed-descriptors", test_closed_descriptors},
+        {"/hook/unreadable-input", test_unreadable_input},
     };
 
     g_test_init(&argc, &argv, NULL);
