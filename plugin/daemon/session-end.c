@@ -13,6 +13,16 @@
 #define RELEASE_TIMEOUT_MS 3000u
 #define RELEASE_CALL_TIMEOUT_MS 1500u
 
+void
+sevmig_session_undo_pause(SevmigSession *self)
+{
+    if (!self->paused || self->pausing || self->state != SEVMIG_STATE_ENDED ||
+        (self->outcome != SEVMIG_EVENT_FAILED && self->outcome != SEVMIG_EVENT_CANCELLED))
+        return;
+    self->paused = FALSE;
+    sevmig_session_command(self, SEVMIG_COMMAND_RESUME);
+}
+
 static void
 session_end(SevmigSession *self)
 {
@@ -26,10 +36,7 @@ session_end(SevmigSession *self)
         self->end_us = g_get_monotonic_time();
     sevmig_info_set(&self->info.state, "ended");
     sevmig_session_step(self, self->outcome, self->end_us);
-    /* libvirt has usually done this itself; a guest must not stay paused because of us. */
-    if (self->paused &&
-        (self->outcome == SEVMIG_EVENT_FAILED || self->outcome == SEVMIG_EVENT_CANCELLED))
-        sevmig_session_command(self, SEVMIG_COMMAND_RESUME);
+    sevmig_session_undo_pause(self);
     sevmig_session_log(self, G_LOG_LEVEL_MESSAGE,
                        "ended after %" G_GUINT64_FORMAT " ms, downtime %" G_GUINT64_FORMAT
                        " ms%s%s",

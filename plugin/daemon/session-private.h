@@ -38,7 +38,8 @@ struct SevmigSession {
     gboolean calling; /* the tick's own */
     gboolean asks;    /* there is something to ask on this guest's monitor */
     gboolean steers;  /* and something to tell it */
-    gboolean paused;  /* by us */
+    gboolean paused;  /* by us, and not undone */
+    gboolean pausing; /* that command is under way */
     gboolean knows_job;
     gboolean knows_last; /* the last question has been answered, or never will be */
     gboolean warned;     /* about an answer that breaks the contract */
@@ -66,6 +67,10 @@ void sevmig_session_schedule(SevmigSession *self, gint64 at_us);
 
 /* QEMU says that it is over. */
 void sevmig_session_finish(SevmigSession *self, SevmigEventType outcome);
+
+/* A guest must not stay paused because of us: once the migration has failed and the pause, which may
+   still be under way then, is done. */
+void sevmig_session_undo_pause(SevmigSession *self);
 
 /* The call that was under way when the end or the release came has returned. */
 void sevmig_session_call_returned(SevmigSession *self);

@@ -34,6 +34,10 @@ session_commanded(GObject *source_object, GAsyncResult *result, gpointer user_da
 
     if (!self->actuator->ops->command_finish(self->actuator, result, &error))
         sevmig_session_log(self, G_LOG_LEVEL_WARNING, "%s", error->message);
+    /* Nothing else is commanded until a pause has returned. */
+    self->pausing = FALSE;
+    if (self->ops != NULL)
+        sevmig_session_undo_pause(self);
     sevmig_session_let_go(self);
 }
 
@@ -56,7 +60,7 @@ session_act(SevmigSession *self, const SevmigAction *action)
         return;
     if (action->type == SEVMIG_ACTION_PAUSE) {
         sevmig_session_log(self, G_LOG_LEVEL_MESSAGE, "pausing the guest: %s", action->reason);
-        self->paused = TRUE;
+        self->paused = self->pausing = TRUE;
         sevmig_session_command(self, SEVMIG_COMMAND_PAUSE);
     } else if (action->type == SEVMIG_ACTION_ABORT) {
         sevmig_session_log(self, G_LOG_LEVEL_MESSAGE, "cancelling the migration: %s",

@@ -161,8 +161,12 @@ fake_command(SevmigActuator *actuator, SevmigCommand command, GCancellable *canc
 {
     g_autoptr(GTask) task = g_task_new(NULL, cancellable, callback, user_data);
 
+    g_assert_null(fake_of(actuator)->held_command);
     fake_of(actuator)->n_commands[command]++;
-    g_task_return_boolean(task, TRUE);
+    if (fake_of(actuator)->hold_command)
+        fake_of(actuator)->held_command = g_steal_pointer(&task);
+    else
+        g_task_return_boolean(task, TRUE);
 }
 
 static gboolean
@@ -248,6 +252,16 @@ void
 fake_forbid(Fake *fake, gboolean forbidden)
 {
     fake->forbidden = forbidden;
+}
+
+void
+fake_let_go_command(Fake *fake)
+{
+    g_autoptr(GTask) task = g_steal_pointer(&fake->held_command);
+
+    fake->hold_command = FALSE;
+    g_assert_nonnull(task);
+    g_task_return_boolean(task, TRUE);
 }
 
 void

@@ -387,6 +387,23 @@ test_pause(Fixture *f, gconstpointer data)
     g_assert_cmpuint(f->fake->n_commands[SEVMIG_COMMAND_PAUSE], ==, 1);
 }
 
+/* The migration ends while the pause is under way: undone before it is done, it would stay. */
+static void
+test_pause_overtaken(Fixture *f, gconstpointer data)
+{
+    f->fake->hold_command = TRUE;
+    start(f, "hurried", TRUE, FALSE);
+    wait_for(&f->fake->n_commands[SEVMIG_COMMAND_PAUSE], 1);
+    say(f, QMPC_MIGRATION_CANCELLED);
+    wait_for(&f->n_ended, 1);
+    run_for(2 * TICK_MS);
+    g_assert_cmpuint(f->fake->n_commands[SEVMIG_COMMAND_RESUME], ==, 0);
+    fake_let_go_command(f->fake);
+    wait_for(&f->fake->n_commands[SEVMIG_COMMAND_RESUME], 1);
+    run_for(2 * TICK_MS);
+    g_assert_cmpuint(f->fake->n_commands[SEVMIG_COMMAND_RESUME], ==, 1);
+}
+
 static void
 test_abort(Fixture *f, gconstpointer data)
 {
@@ -578,6 +595,7 @@ main(int argc, char **argv)
     CASE("failed", test_failed);
     CASE("end-during-call", test_end_during_call);
     CASE("pause", test_pause);
+    CASE("pause-overtaken", test_pause_overtaken);
     CASE("abort", test_abort);
     CASE("release", test_release);
     CASE("libvirt-gone", test_libvirt_gone);
