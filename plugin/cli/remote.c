@@ -107,6 +107,21 @@ remote_properties(Cli *cli, const char *path, const char *interface, GError **er
 }
 
 gboolean
+remote_note(Cli *cli, const char *property, const char *usual, const char *what, GError **error)
+{
+    const char *value = usual;
+    g_autoptr(GVariant) manager =
+        remote_properties(cli, SEVMIG_MANAGER_PATH, SEVMIG_MANAGER_INTERFACE, error);
+    if (manager == NULL)
+        return FALSE;
+    if (g_variant_lookup(manager, property, "&s", &value) && !g_str_equal(value, usual)) {
+        g_autofree char *printable = text_printable(value);
+        cli_note("%s: %s", what, printable);
+    }
+    return TRUE;
+}
+
+gboolean
 remote_is_absent(const GError *error)
 {
     return g_error_matches(error, G_DBUS_ERROR, G_DBUS_ERROR_SERVICE_UNKNOWN) ||

@@ -16,6 +16,10 @@ GVariant *remote_call(Cli *cli, const char *method, GVariant *parameters, const 
 /* All properties of an object, as a{sv}. */
 GVariant *remote_properties(Cli *cli, const char *path, const char *interface, GError **error);
 
+/* Notes "WHAT: value" of a string property of the manager, unless it has its usual value. */
+gboolean remote_note(Cli *cli, const char *property, const char *usual, const char *what,
+                     GError **error);
+
 /* Whether the error says that sevmigd is not there at all. */
 gboolean remote_is_absent(const GError *error);
 

@@ -3,7 +3,6 @@
 #include "migration.h"
 #include "remote.h"
 #include "render.h"
-#include "sevmig-names.h"
 
 static const TextColumn columns[] = {
     {"ID", FALSE, 3},      {"DOMAIN", FALSE, 0},  {"POLICY", FALSE, 4},
@@ -64,29 +63,14 @@ list_text(GPtrArray *list)
     cli_put(out);
 }
 
-/* An empty list means little while sevmigd cannot see any domain. */
-static gboolean
-note_libvirt_state(Cli *cli, GError **error)
-{
-    const char *state = "";
-    g_autoptr(GVariant) manager =
-        remote_properties(cli, SEVMIG_MANAGER_PATH, SEVMIG_MANAGER_INTERFACE, error);
-    if (manager == NULL)
-        return FALSE;
-    if (g_variant_lookup(manager, "LibvirtState", "&s", &state) &&
-        !g_str_equal(state, "connected")) {
-        g_autofree char *printable = text_printable(state);
-        cli_note("sevmigd is not connected to libvirt: %s", printable);
-    }
-    return TRUE;
-}
-
 CliExit
 verb_list(Cli *cli)
 {
     g_autoptr(GError) error = NULL;
     g_autoptr(GPtrArray) list = migration_load_all(cli, cli->all, &error);
-    if (list == NULL || !note_libvirt_state(cli, &error))
+    /* An empty list means little while sevmigd cannot see any domain. */
+    if (list == NULL || !remote_note(cli, "LibvirtState", "connected",
+                                     "sevmigd is not connected to libvirt", &error))
         return cli_fail(cli, error);
     if (cli->json)
         list_json(list);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* sevmigctl policy list, show, lint, explain, reload */
 #include "remote.h"
-#include "sevmig-names.h"
 #include "sevmig-policy-store.h"
 
 /* A string member of a dictionary, fit for a terminal; "" if it is not there. */
@@ -49,29 +48,15 @@ list_text(GVariant *policies)
     cli_put(out);
 }
 
-/* A reload that failed leaves the old set in force: whoever looks at the list should know. */
-static gboolean
-note_policy_error(Cli *cli, GError **error)
-{
-    const char *text = "";
-    g_autoptr(GVariant) manager =
-        remote_properties(cli, SEVMIG_MANAGER_PATH, SEVMIG_MANAGER_INTERFACE, error);
-    if (manager == NULL)
-        return FALSE;
-    if (g_variant_lookup(manager, "PolicyError", "&s", &text) && *text != '\0') {
-        g_autofree char *printable = text_printable(text);
-        cli_note("the last reload failed and changed nothing: %s", printable);
-    }
-    return TRUE;
-}
-
 CliExit
 verb_policy_list(Cli *cli)
 {
     g_autoptr(GError) error = NULL;
     g_autoptr(GString) out = g_string_new(NULL);
     g_autoptr(GVariant) reply = remote_call(cli, "ListPolicies", NULL, "(aa{sv})", &error);
-    if (reply == NULL || !note_policy_error(cli, &error))
+    /* A reload that failed leaves the old set in force: whoever looks at the list should know. */
+    if (reply == NULL ||
+        !remote_note(cli, "PolicyError", "", "the last reload failed and changed nothing", &error))
         return cli_fail(cli, error);
     g_autoptr(GVariant) policies = g_variant_get_child_value(reply, 0);
     if (cli->json) {
