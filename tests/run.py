@@ -77,7 +77,7 @@ def run_meson(suites, tally):
 
 
 def add_junit_case(suite, case, tally):
-    name = f"{suite}: {case.get('classname', '').split('.')[-1]} {case.get('name')}"
+    name = f"{suite}: {(case.get('name') or '').rpartition(' / ')[2]}"
     seconds = float(case.get("time") or 0)
     for outcome, tag in (("fail", "failure"), ("fail", "error"), ("skip", "skipped")):
         node = case.find(tag)
