@@ -124,7 +124,8 @@ verb_policy_lint(Cli *cli)
     for (char **file = cli->args; *file != NULL; file++) {
         guint before = issues->len;
         if (sevmig_policy_lint(*file, issues)) {
-            g_string_append_printf(out, "%s: good\n", *file);
+            g_autofree char *name = text_printable(*file);
+            g_string_append_printf(out, "%s: good\n", name);
             continue;
         }
         good = FALSE;

@@ -11,10 +11,12 @@ import json
 import os
 import pty
 import re
+import shutil
 import signal
 import struct
 import subprocess
 import sys
+import tempfile
 import termios
 import unittest
 
@@ -348,6 +350,13 @@ class Policies(CliCase):
         self.assertEqual(done.returncode, 1)
         self.assertEqual({issue["line"] for issue in json.loads(done.stdout)}, {4})
         self.assertEqual(self.ctl("policy", "lint", "/no/such/file.xml").returncode, 1)
+
+    def test_lint_hostile_name(self):
+        with tempfile.TemporaryDirectory() as directory:
+            for name in ("good", "bad"):
+                hostile = os.path.join(directory, f"{name}\x1b[2J\n.xml")
+                shutil.copy(os.path.join(HERE, f"{name}.xml"), hostile)
+                self.assertNotRegex(self.ctl("policy", "lint", hostile).stdout, r"\x1b|\n\.xml")
 
 
 class Trouble(CliCase):
