@@ -75,16 +75,17 @@ host_needs() {
             host_install "${missing[@]}"
 }
 
+# What the machine's apt knows of Debian's main archive, from lists it has already.
+known_mirror() {
+    apt-get indextargets --format '$(ORIGIN) $(LABEL) $(REPO_URI)' 2>/dev/null | sort -u |
+        sed -n 's/^Debian Debian \(http.*\)$/\1/p' | head -n 1
+}
+
 # The mirror the machine itself uses for Debian's main archive.
 tree_mirror() {
-    if [[ -n ${SEVMIG_MIRROR-} ]]; then say "$SEVMIG_MIRROR"; return; fi
-    local format='$(ORIGIN) $(LABEL) $(REPO_URI)'
-    local found
-    found=$(apt-get indextargets --format "$format" 2>/dev/null | sort -u |
-        sed -n 's/^Debian Debian \(http.*\)$/\1/p' | head -n 1)
-    [[ -n $found ]] || found=$(apt-get update >/dev/null 2>&1 || true
-        apt-get indextargets --format "$format" 2>/dev/null | sort -u |
-        sed -n 's/^Debian Debian \(http.*\)$/\1/p' | head -n 1)
+    local found=${SEVMIG_MIRROR-}
+    [[ -n $found ]] || found=$(known_mirror)
+    [[ -n $found ]] || found=$(apt-get update >/dev/null 2>&1 || true; known_mirror)
     [[ -n $found ]] || die "no Debian mirror in this machine's apt sources: set SEVMIG_MIRROR=URL"
     say "${found%/}"
 }
