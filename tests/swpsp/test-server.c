@@ -196,9 +196,19 @@ test_malformed_pipelined(void)
 
     server_start(&a, server_fast);
     g_autoptr(SwpspClient) client = server_client(&a);
-    g_assert_true(swpsp_client_send(client, SWPSP_OP_HELLO, "x", 1, NULL));
-    const struct swpsp_launch launch = {0};
-    g_assert_true(swpsp_client_send(client, SWPSP_OP_LAUNCH_START, &launch, sizeof(launch), NULL));
+    const struct __attribute__((packed)) {
+        struct swpsp_msg hello;
+        char extra; /* HELLO takes nothing */
+        struct swpsp_msg launch_start;
+        struct swpsp_launch launch;
+    } breath = {
+        .hello = {GUINT32_TO_LE(SWPSP_MAGIC), GUINT16_TO_LE(SWPSP_VERSION),
+                  GUINT16_TO_LE(SWPSP_OP_HELLO), GUINT32_TO_LE(1), 0, 1},
+        .launch_start = {GUINT32_TO_LE(SWPSP_MAGIC), GUINT16_TO_LE(SWPSP_VERSION),
+                         GUINT16_TO_LE(SWPSP_OP_LAUNCH_START),
+                         GUINT32_TO_LE(sizeof(struct swpsp_launch)), 0, 2},
+    };
+    write_raw(client, &breath, sizeof(breath));
     assert_dropped(client);
     g_autoptr(SwpspClient) other = server_client(&a);
     g_autoptr(json_object) object = server_stats(other);
