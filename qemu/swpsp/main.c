@@ -18,7 +18,7 @@
 
 typedef struct {
     char *socket, *state, *domain_ca, *log, *pid_file, *group;
-    char *socket_mode, *backing_page;
+    char *socket_mode, *backing_page, *contiguity;
     gint time_scale, max_command_pages, max_submit_commands, max_clients;
     gdouble split, page_us, receive_factor, start_us, finish_us;
     gboolean version, verbose;
@@ -35,6 +35,7 @@ options_clear(Options *options)
     g_free(options->group);
     g_free(options->socket_mode);
     g_free(options->backing_page);
+    g_free(options->contiguity);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Options, options_clear)
 
@@ -102,9 +103,10 @@ make_limits(const Options *options, SwpspLimits *limits, GError **error)
     *limits = (SwpspLimits){
         .max_command_bytes = (uint32_t)options->max_command_pages * 4096,
         .max_submit_commands = (uint32_t)options->max_submit_commands,
-        .backing_page_bytes = (uint32_t)backing,
+        .contiguity.backing_page_bytes = (uint32_t)backing,
     };
-    return true;
+    return swpsp_contiguity_parse(&limits->contiguity, options->contiguity) ||
+           bad_option(error, "--contiguity: hugepage or fragmented:SEED[:MEAN], MEAN 1 to 4096");
 }
 
 static bool
@@ -208,7 +210,9 @@ parse_options(Options *options, int *argc, char ***argv, GError **error)
         {"max-submit-commands", 0, 0, G_OPTION_ARG_INT, &options->max_submit_commands,
          "Most commands in a submission", "N"},
         {"backing-page", 0, 0, G_OPTION_ARG_STRING, &options->backing_page,
-         "Commands must not cross a boundary of this size; 0: none", "SIZE"},
+         "Memory is contiguous within pages of this size; 0: all of it", "SIZE"},
+        {"contiguity", 0, 0, G_OPTION_ARG_STRING, &options->contiguity,
+         "hugepage, or fragmented:SEED[:MEAN]", "MODEL"},
         {"max-clients", 0, 0, G_OPTION_ARG_INT, &options->max_clients, "Most connections", "N"},
         {"pid-file", 0, 0, G_OPTION_ARG_FILENAME, &options->pid_file, "Write the pid", "FILE"},
         {"log", 'l', 0, G_OPTION_ARG_FILENAME, &options->log, "Append to this file", "FILE"},
@@ -225,6 +229,7 @@ parse_options(Options *options, int *argc, char ***argv, GError **error)
     set_default(&options->state, DEFAULT_STATE);
     set_default(&options->socket_mode, "0660");
     set_default(&options->backing_page, "2M");
+    set_default(&options->contiguity, "hugepage");
     return *argc == 1 || bad_option(error, "takes options only");
 }
 

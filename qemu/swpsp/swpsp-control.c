@@ -130,7 +130,8 @@ run_fault(Control *control)
 
     if (!op_name || !swpsp_op_from_name(op_name, &op))
         return "fault: \"op\" is not the name of a command";
-    if (!error_name || !swpsp_status_from_name(error_name, &status))
+    if (!error_name || !swpsp_status_from_name(error_name, &status) ||
+        status == SWPSP_NOT_CONTIGUOUS) /* which is not the firmware's */
         return "fault: \"error\" is not the name of an error";
     if (!get_number(control->arguments, "after", &after) || !(after >= 0 && after <= 1e15))
         return "fault: \"after\" is not a number of commands";

@@ -129,14 +129,16 @@ static enum swpsp_status
 run_hello(Call *call)
 {
     const SwpspFirmware *firmware = call->firmware;
+    const SwpspContiguity *contiguity = &firmware->limits.contiguity;
     const struct swpsp_hello hello = {
         .api_major = SWPSP_API_MAJOR,
         .api_minor = SWPSP_API_MINOR,
         .build = SWPSP_API_BUILD,
         .max_command_bytes = GUINT32_TO_LE(firmware->limits.max_command_bytes),
         .max_submit_commands = GUINT32_TO_LE(firmware->limits.max_submit_commands),
-        .backing_page_bytes = GUINT32_TO_LE(firmware->limits.backing_page_bytes),
+        .backing_page_bytes = GUINT32_TO_LE(swpsp_contiguity_receive_boundary(contiguity)),
         .time_scale = GUINT32_TO_LE(firmware->cost.time_scale),
+        .send_boundary_bytes = GUINT32_TO_LE(swpsp_contiguity_send_boundary(contiguity)),
     };
     answer_set(call->answer, &hello, sizeof(hello));
     return SWPSP_OK;
@@ -264,13 +266,27 @@ run_receive_start(Call *call)
 
 static enum swpsp_status take_fault(SwpspFirmware *firmware, uint16_t op);
 
+/* Cuts a command to what of it is contiguous; true if that is all. */
+static bool
+cut_to_contiguous(const SwpspLimits *limits, struct swpsp_command *command)
+{
+    const uint32_t wanted = command->guest_len;
+
+    command->guest_len =
+        swpsp_contiguity_bytes(&limits->contiguity, command->guest_addr, command->guest_len);
+    return command->guest_len == wanted;
+}
+
 static enum swpsp_status
 run_one(Call *call, SwpspGuest *guest, struct swpsp_command *command, const uint8_t *in,
         uint8_t *out)
 {
     const SwpspLimits *limits = &call->firmware->limits;
-    enum swpsp_status fault = take_fault(call->firmware, call->op);
 
+    /* First, as the kernel does it: such a command is none yet for the firmware. */
+    if (call->op == SWPSP_OP_SEND_UPDATE_DATA && !cut_to_contiguous(limits, command))
+        return SWPSP_NOT_CONTIGUOUS;
+    enum swpsp_status fault = take_fault(call->firmware, call->op);
     if (fault != SWPSP_OK)
         return fault;
     return call->op == SWPSP_OP_SEND_UPDATE_DATA
@@ -349,10 +365,16 @@ run_submission(Call *call)
     answer->len = front + done;
     swpsp_submission_answer_head(answer->payload, submission.n_commands, (uint32_t)answer->commands,
                                  0, 0);
-    /* A command that fails costs its fixed part; a submission refused as a whole only its own. */
-    const uint64_t tried = answer->commands + (!refused && status != SWPSP_OK);
-    answer->service_us = swpsp_cost_service_us(
-        &call->firmware->cost, receive ? SWPSP_COST_RECEIVE : SWPSP_COST_SEND, tried, done);
+    /*
+     * A command that fails costs its fixed part; a submission refused as a whole only its own. What
+     * is not contiguous was never issued.
+     */
+    const bool issued = status != SWPSP_NOT_CONTIGUOUS || answer->commands > 0;
+    const uint64_t tried =
+        answer->commands + (!refused && status != SWPSP_OK && status != SWPSP_NOT_CONTIGUOUS);
+    if (issued)
+        answer->service_us = swpsp_cost_service_us(
+            &call->firmware->cost, receive ? SWPSP_COST_RECEIVE : SWPSP_COST_SEND, tried, done);
     return status;
 }
 

@@ -175,18 +175,18 @@ length_valid(uint32_t len, uint32_t max)
     return len > 0 && len <= max && len % ALIGNMENT == 0;
 }
 
-/*
- * The command's buffers are host-physically contiguous on real hardware, which guest memory is only
- * within one page of its backing.
- */
 static bool
-address_valid(const SwpspLimits *limits, uint64_t address, uint32_t len)
+address_valid(uint64_t address, uint32_t len)
 {
-    if (address % ALIGNMENT != 0 || address > UINT64_MAX - len)
-        return false;
-    if (limits->backing_page_bytes == 0)
-        return true;
-    return address / limits->backing_page_bytes == (address + len - 1) / limits->backing_page_bytes;
+    return address % ALIGNMENT == 0 && address <= UINT64_MAX - len;
+}
+
+/* A packet cannot be split on receive: its memory must be known to be contiguous. */
+static bool
+receivable(const SwpspContiguity *contiguity, uint64_t address, uint32_t len)
+{
+    const uint32_t boundary = swpsp_contiguity_receive_boundary(contiguity);
+    return boundary == 0 || address / boundary == (address + len - 1) / boundary;
 }
 
 enum swpsp_status
@@ -199,7 +199,7 @@ swpsp_guest_send_update(SwpspGuest *guest, const SwpspLimits *limits, struct swp
     if (!length_valid(command->guest_len, limits->max_command_bytes) ||
         command->trans_len % ALIGNMENT != 0 || command->trans_len < command->guest_len)
         return SWPSP_INVALID_LENGTH;
-    if (!address_valid(limits, command->guest_addr, command->guest_len))
+    if (!address_valid(command->guest_addr, command->guest_len))
         return SWPSP_INVALID_ADDRESS;
 
     if (!swpsp_transport_seal(guest->transport, plain, command->guest_len, command->hdr, cipher))
@@ -270,7 +270,8 @@ swpsp_guest_receive_update(SwpspGuest *guest, const SwpspLimits *limits,
     if (!length_valid(command->guest_len, limits->max_command_bytes) ||
         command->trans_len != command->guest_len)
         return SWPSP_INVALID_LENGTH;
-    if (!address_valid(limits, command->guest_addr, command->guest_len))
+    if (!address_valid(command->guest_addr, command->guest_len) ||
+        !receivable(&limits->contiguity, command->guest_addr, command->guest_len))
         return SWPSP_INVALID_ADDRESS;
 
     status = flags_acceptable(command->hdr);

@@ -16,6 +16,7 @@
 #define SWPSP_GUEST_H
 
 #include "swpsp-cert.h"
+#include "swpsp-contiguity.h"
 #include "swpsp-identity.h"
 #include "swpsp-proto.h"
 #include "swpsp-session.h"
@@ -33,7 +34,7 @@ enum {
 typedef struct {
     uint32_t max_command_bytes;   /* largest guest_len of a command */
     uint32_t max_submit_commands; /* 1..SWPSP_MAX_COMMANDS */
-    uint32_t backing_page_bytes;  /* a power of two that a command must not cross; 0: none */
+    SwpspContiguity contiguity;
 } SwpspLimits;
 
 typedef struct SwpspGuest SwpspGuest;
@@ -57,7 +58,8 @@ enum swpsp_status swpsp_guest_send_start(SwpspGuest *guest, const SwpspIdentity 
 
 /*
  * One command: command->guest_len bytes are encrypted, hdr and trans_len of the command filled in.
- * Integers of the command are the host's.
+ * Integers of the command are the host's. Whether its memory is contiguous is not looked at: that
+ * is known before a command is issued.
  */
 enum swpsp_status swpsp_guest_send_update(SwpspGuest *guest, const SwpspLimits *limits,
                                           struct swpsp_command *command, const uint8_t *plain,

@@ -41,6 +41,7 @@ static const Name statuses[] = {
     {SWPSP_UNSUPPORTED, "UNSUPPORTED"},
     {SWPSP_INVALID_PARAM, "INVALID_PARAM"},
     {SWPSP_RESOURCE_LIMIT, "RESOURCE_LIMIT"},
+    {SWPSP_NOT_CONTIGUOUS, "NOT_CONTIGUOUS"},
 };
 
 static const Name states[] = {

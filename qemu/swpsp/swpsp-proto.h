@@ -62,7 +62,10 @@ enum swpsp_guest_state {
     SWPSP_GUEST_SENT = 6,
 };
 
-/* The subset of SEV_RET_* that swpsp returns in swpsp_msg.status; 0 is success. */
+/*
+ * What swpsp returns in swpsp_msg.status: a subset of SEV_RET_*, 0 is success; and one that is not
+ * the firmware's, see struct swpsp_submit.
+ */
 enum swpsp_status {
     SWPSP_OK = 0,
     SWPSP_INVALID_PLATFORM_STATE = 0x01,
@@ -77,6 +80,7 @@ enum swpsp_status {
     SWPSP_UNSUPPORTED = 0x15,
     SWPSP_INVALID_PARAM = 0x16,
     SWPSP_RESOURCE_LIMIT = 0x17, /* too many guests */
+    SWPSP_NOT_CONTIGUOUS = 0x10001, /* the kernel's word: it pins the pages before a command */
 };
 
 struct swpsp_msg {
@@ -92,9 +96,10 @@ struct swpsp_hello {
     uint8_t api_major, api_minor, build, reserved;
     uint32_t max_command_bytes;   /* largest guest_len of one command: 4 pages by default */
     uint32_t max_submit_commands; /* most commands in one submission */
-    uint32_t backing_page_bytes;  /* a command must not cross a boundary of this size; 0: none */
+    uint32_t backing_page_bytes;  /* RECEIVE must not cross a boundary of this size; 0: none */
     uint32_t time_scale;          /* costs are divided by this; informational */
-    uint32_t reserved2;
+    uint32_t send_boundary_bytes; /* the same for SEND: what crosses one is NOT_CONTIGUOUS, what
+                                     does not may still be */
 };
 
 struct swpsp_launch {
@@ -138,6 +143,12 @@ struct swpsp_receive {
  * first command that fails ends the submission: its status is also the message's, `done` counts
  * those before it. A submission refused as a whole (unknown guest, wrong state) is answered the
  * same way, with done = 0 and the error in the first command. n_commands = 0: INVALID_PARAM.
+ *
+ * A SEND command whose memory is not contiguous on the host never reaches the firmware: its status
+ * is NOT_CONTIGUOUS and its guest_len is written back as the bytes from guest_addr on that are
+ * contiguous (for an address that is a multiple of 4096 a multiple of 4096, and at least that). It
+ * can be submitted again cut to that length. On RECEIVE, where a packet cannot be cut, crossing a
+ * boundary of backing_page_bytes is INVALID_ADDRESS.
  */
 struct swpsp_submit {
     uint32_t handle;

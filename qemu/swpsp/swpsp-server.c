@@ -101,9 +101,13 @@ reply(Client *client, const struct swpsp_msg *request, enum swpsp_status status,
 static void
 log_refused(const Client *client, uint16_t op, const SwpspAnswer *answer)
 {
-    g_message("%s: %s, guest %u, client %d, command %" G_GUINT64_FORMAT, swpsp_op_name(op),
-              swpsp_status_name(answer->status), answer->handle, (int)client->pid,
-              answer->commands);
+    /* A contiguity refusal is part of normal service, and there may be thousands. */
+    const GLogLevelFlags level =
+        answer->status == SWPSP_NOT_CONTIGUOUS ? G_LOG_LEVEL_DEBUG : G_LOG_LEVEL_MESSAGE;
+
+    g_log(G_LOG_DOMAIN, level, "%s: %s, guest %u, client %d, command %" G_GUINT64_FORMAT,
+          swpsp_op_name(op), swpsp_status_name(answer->status), answer->handle, (int)client->pid,
+          answer->commands);
 }
 
 /* Requests to the server itself; false if this is not one. */

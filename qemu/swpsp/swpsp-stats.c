@@ -12,7 +12,7 @@ typedef struct {
 
 struct SwpspStats {
     OpStats ops[N_OPS];
-    uint64_t submissions, commands, pages, service_us, wait_us;
+    uint64_t submissions, commands, pages, contiguity_splits, service_us, wait_us;
     unsigned queue_depth_max;
     GQueue clients; /* SwpspClientStats, oldest first */
 };
@@ -100,23 +100,27 @@ swpsp_stats_served(SwpspStats *stats, SwpspClientStats *client, const SwpspServe
     OpStats *op = &stats->ops[MIN(served->op, N_OPS - 1)];
     const bool submission =
         served->op == SWPSP_OP_SEND_UPDATE_DATA || served->op == SWPSP_OP_RECEIVE_UPDATE_DATA;
+    const bool split = served->status == SWPSP_NOT_CONTIGUOUS; /* nobody's error */
+    const bool error = served->status != SWPSP_OK && !split;
 
     op->count++;
-    op->errors += served->status != SWPSP_OK;
+    op->errors += error;
     op->service_us += served->service_us;
     op->wait_us += served->wait_us;
     stats->submissions += submission;
     stats->commands += served->commands;
     stats->pages += served->pages;
+    stats->contiguity_splits += split;
     stats->service_us += served->service_us;
     stats->wait_us += served->wait_us;
     if (!client)
         return;
     client->requests++;
-    client->errors += served->status != SWPSP_OK;
+    client->errors += error;
     client->submissions += submission;
     client->commands += served->commands;
     client->pages += served->pages;
+    client->contiguity_splits += split;
     client->service_us += served->service_us;
     client->wait_us += served->wait_us;
 }
@@ -162,6 +166,7 @@ client_to_json(const SwpspClientStats *client)
     add_u64(object, "submissions", client->submissions);
     add_u64(object, "commands", client->commands);
     add_u64(object, "pages", client->pages);
+    add_u64(object, "contiguity_splits", client->contiguity_splits);
     add_u64(object, "service_us", client->service_us);
     add_u64(object, "wait_us", client->wait_us);
     return object;
@@ -183,6 +188,7 @@ swpsp_stats_to_json(const SwpspStats *stats, json_object *object)
     add_u64(object, "submissions", stats->submissions);
     add_u64(object, "commands", stats->commands);
     add_u64(object, "pages", stats->pages);
+    add_u64(object, "contiguity_splits", stats->contiguity_splits);
     add_u64(object, "service_us", stats->service_us);
     add_u64(object, "wait_us", stats->wait_us);
     json_object_object_add(object, "ops", ops);

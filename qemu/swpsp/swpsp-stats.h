@@ -24,7 +24,7 @@ typedef struct {
     uint32_t handle;              /* newest guest, 0 if it had none */
     enum swpsp_guest_state state; /* of it, when last seen */
     uint64_t requests, errors;
-    uint64_t submissions, commands, pages;
+    uint64_t submissions, commands, pages, contiguity_splits;
     uint64_t service_us, wait_us; /* of all its requests */
 } SwpspClientStats;
 

@@ -137,6 +137,7 @@ run_status(Context *context, GError **error)
         {"max_command_bytes", GUINT32_FROM_LE(hello.max_command_bytes)},
         {"max_submit_commands", GUINT32_FROM_LE(hello.max_submit_commands)},
         {"backing_page_bytes", GUINT32_FROM_LE(hello.backing_page_bytes)},
+        {"send_boundary_bytes", GUINT32_FROM_LE(hello.send_boundary_bytes)},
         {"time_scale", GUINT32_FROM_LE(hello.time_scale)},
         {"uptime_us", member_int(stats, "uptime_us")},
         {"guests", member_int(stats, "guests")},

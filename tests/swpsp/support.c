@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-const SwpspLimits test_limits = {4 * TEST_PAGE, SWPSP_MAX_COMMANDS, 2 * 1024 * 1024};
+const SwpspLimits test_limits = {4 * TEST_PAGE, SWPSP_MAX_COMMANDS, {2 * 1024 * 1024}};
 
 GByteArray *
 test_hex(const char *text)

@@ -77,6 +77,7 @@ test_refused(Fixture *f, gconstpointer data)
         "{\"command\":\"fault\"}",
         "{\"command\":\"fault\",\"op\":\"SEND_FINISH\"}",
         "{\"command\":\"fault\",\"op\":\"SEND_FINISH\",\"error\":\"NOPE\"}",
+        "{\"command\":\"fault\",\"op\":\"SEND_UPDATE_DATA\",\"error\":\"NOT_CONTIGUOUS\"}",
         "{\"command\":\"fault\",\"op\":\"STATS\",\"error\":\"INACTIVE\"}",
         "{\"command\":\"fault\",\"op\":\"NOPE\",\"error\":\"INACTIVE\"}",
         "{\"command\":\"fault\",\"op\":\"SEND_FINISH\",\"error\":\"INACTIVE\",\"after\":-1}",
@@ -162,10 +163,12 @@ test_stats(Fixture *f, gconstpointer data)
     SwpspClientStats *client = swpsp_stats_client_new(f->stats, 5, 4711);
     const SwpspServed served = {SWPSP_OP_SEND_UPDATE_DATA, SWPSP_OK, 3, 10, 700, 40};
     const SwpspServed failed = {SWPSP_OP_SEND_FINISH, SWPSP_INVALID_GUEST, 0, 0, 50, 2};
+    const SwpspServed split = {SWPSP_OP_SEND_UPDATE_DATA, SWPSP_NOT_CONTIGUOUS, 1, 1, 0, 0};
 
     swpsp_stats_served(f->stats, client, &served);
     swpsp_stats_served(f->stats, client, &served);
     swpsp_stats_served(f->stats, client, &failed);
+    swpsp_stats_served(f->stats, client, &split);
     swpsp_stats_queue_depth(f->stats, 3);
     swpsp_stats_queue_depth(f->stats, 2);
     client->handle = 9;
@@ -175,17 +178,21 @@ test_stats(Fixture *f, gconstpointer data)
     g_assert_cmpint(number(stats, "uptime_us"), ==, 1234);
     g_assert_cmpint(number(stats, "time_scale"), ==, 1);
     g_assert_cmpint(number(stats, "queue_depth_max"), ==, 3);
-    g_assert_cmpint(number(stats, "submissions"), ==, 2);
-    g_assert_cmpint(number(stats, "pages"), ==, 20);
+    g_assert_cmpint(number(stats, "submissions"), ==, 3);
+    g_assert_cmpint(number(stats, "pages"), ==, 21);
+    g_assert_cmpint(number(stats, "contiguity_splits"), ==, 1);
     g_assert_cmpint(number(stats, "service_us"), ==, 1450);
     json_object *ops = member(stats, "ops");
     g_assert_cmpint(json_object_object_length(ops), ==, 2);
-    g_assert_cmpint(number(member(ops, "SEND_UPDATE_DATA"), "count"), ==, 2);
+    g_assert_cmpint(number(member(ops, "SEND_UPDATE_DATA"), "count"), ==, 3);
+    g_assert_cmpint(number(member(ops, "SEND_UPDATE_DATA"), "errors"), ==, 0);
     g_assert_cmpint(number(member(ops, "SEND_FINISH"), "errors"), ==, 1);
     json_object *row = json_object_array_get_idx(member(stats, "clients"), 0);
     g_assert_cmpint(number(row, "pid"), ==, 4711);
     g_assert_cmpint(number(row, "wait_us"), ==, 82);
-    g_assert_cmpint(number(row, "commands"), ==, 6);
+    g_assert_cmpint(number(row, "commands"), ==, 7);
+    g_assert_cmpint(number(row, "errors"), ==, 1);
+    g_assert_cmpint(number(row, "contiguity_splits"), ==, 1);
     g_assert_cmpstr(json_object_get_string(member(row, "state")), ==, "sending");
     g_assert_cmpfloat(json_object_get_double(member(member(stats, "cost_model"), "submit_us")), ==,
                       250.75);

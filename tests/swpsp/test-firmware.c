@@ -104,6 +104,7 @@ test_hello(void)
     g_assert_cmpuint(GUINT32_FROM_LE(hello.max_command_bytes), ==, 16384);
     g_assert_cmpuint(GUINT32_FROM_LE(hello.max_submit_commands), ==, 4096);
     g_assert_cmpuint(GUINT32_FROM_LE(hello.backing_page_bytes), ==, 2 * 1024 * 1024);
+    g_assert_cmpuint(GUINT32_FROM_LE(hello.send_boundary_bytes), ==, 2 * 1024 * 1024);
     g_assert_cmpuint(GUINT32_FROM_LE(hello.time_scale), ==, 1);
 
     exec(&platform, OWNER, SWPSP_OP_PDH_CERT_EXPORT, NULL, &answer);
@@ -225,7 +226,7 @@ test_submit_limit(void)
 {
     g_autoptr(SwpspIdentity) identity = swpsp_identity_new(NULL, NULL);
     const SwpspCertChain chain = *swpsp_identity_chain(identity);
-    const SwpspLimits limits = {TEST_PAGE, 2, 0};
+    const SwpspLimits limits = {TEST_PAGE, 2, {0}};
     g_autofree uint8_t *plain = test_bytes(9, 3 * TEST_PAGE);
     const struct swpsp_command commands[] = {test_command(0, TEST_PAGE), test_command(0, TEST_PAGE),
                                              test_command(0, TEST_PAGE)};
@@ -242,6 +243,105 @@ test_submit_limit(void)
              test_submission(handle, commands, n, plain, n * TEST_PAGE), &answer);
         g_assert_cmpint(answer.status, ==, n <= 2 ? SWPSP_OK : SWPSP_INVALID_LENGTH);
     }
+}
+
+/* A platform with other limits than most tests', and a guest on it that is being sent to itself. */
+static void
+init_sending(TestPlatform *platform, const SwpspLimits *limits, uint32_t *sender,
+             uint32_t *receiver)
+{
+    SwpspCost cost;
+
+    swpsp_cost_init(&cost);
+    platform->identity = swpsp_identity_new(NULL, NULL);
+    platform->firmware = swpsp_firmware_new(platform->identity, limits, &cost);
+    start(platform, platform, sender, receiver);
+}
+
+/*
+ * Memory whose runs are not known: commands are cut where they are told to, until all has gone out;
+ * on the way in only single pages are safe.
+ */
+static void
+test_fragmented(void)
+{
+    enum { PAGES = 64 };
+    static const SwpspLimits limits = {4 * TEST_PAGE, 16, {2 * 1024 * 1024, 3, 99}};
+    g_auto(TestPlatform) a;
+    g_autofree uint8_t *plain = test_bytes(9, 4 * TEST_PAGE);
+    uint32_t sender, receiver;
+    unsigned refused = 0;
+
+    init_sending(&a, &limits, &sender, &receiver);
+    for (uint32_t page = 0; page < PAGES;) {
+        g_auto(SwpspAnswer) answer = {0};
+        const uint64_t address = (uint64_t)page * TEST_PAGE;
+        struct swpsp_command command = test_command(address, 4 * TEST_PAGE);
+        exec(&a, OWNER, SWPSP_OP_SEND_UPDATE_DATA,
+             test_submission(sender, &command, 1, plain, command.guest_len), &answer);
+        const uint32_t contiguous =
+            swpsp_contiguity_bytes(&limits.contiguity, address, 4 * TEST_PAGE);
+        command = test_answer_command(answer.payload, 0);
+        g_assert_cmpuint(command.guest_len, ==, contiguous);
+        if (contiguous < 4 * TEST_PAGE) {
+            refused++;
+            g_assert_cmpuint(answer.status, ==, SWPSP_NOT_CONTIGUOUS);
+            g_assert_cmpuint(command.status, ==, SWPSP_NOT_CONTIGUOUS);
+            g_assert_cmpuint(test_answer_head(answer.payload).done, ==, 0);
+            g_assert_cmpfloat(answer.service_us, ==, 0);
+            command = test_command(address, contiguous);
+            exec(&a, OWNER, SWPSP_OP_SEND_UPDATE_DATA,
+                 test_submission(sender, &command, 1, plain, contiguous), &answer);
+        }
+        g_assert_cmpuint(answer.status, ==, SWPSP_OK);
+        page += contiguous / TEST_PAGE;
+    }
+    g_assert_cmpuint(refused, >, 0);
+    g_assert_cmpuint(refused, <, PAGES / 2);
+
+    g_auto(SwpspAnswer) answer = {0};
+    struct swpsp_hello hello;
+    exec(&a, OWNER, SWPSP_OP_HELLO, NULL, &answer);
+    memcpy(&hello, answer.payload, sizeof(hello));
+    g_assert_cmpuint(GUINT32_FROM_LE(hello.backing_page_bytes), ==, TEST_PAGE);
+    g_assert_cmpuint(GUINT32_FROM_LE(hello.send_boundary_bytes), ==, 0);
+    const struct swpsp_command two = test_command(0, 2 * TEST_PAGE);
+    exec(&a, OWNER, SWPSP_OP_RECEIVE_UPDATE_DATA,
+         test_submission(receiver, &two, 1, plain, two.trans_len), &answer);
+    g_assert_cmpuint(answer.status, ==, SWPSP_INVALID_ADDRESS);
+}
+
+/* What is in front of the command that is not contiguous is done, and it alone is paid for. */
+static void
+test_not_contiguous(void)
+{
+    enum { EDGE = 2 * 1024 * 1024 };
+    g_auto(TestPlatform) a;
+    g_auto(SwpspAnswer) answer = {0};
+    g_autofree uint8_t *plain = test_bytes(9, 6 * TEST_PAGE);
+    const struct swpsp_command commands[] = {test_command(0, TEST_PAGE),
+                                             test_command(EDGE - 3 * TEST_PAGE, 4 * TEST_PAGE),
+                                             test_command(EDGE, TEST_PAGE)};
+    uint32_t sender, receiver;
+
+    test_platform_init(&a, NULL);
+    start(&a, &a, &sender, &receiver);
+    /* A command that is not issued is none that a fault could count. */
+    g_assert_true(
+        swpsp_firmware_set_fault(a.firmware, SWPSP_OP_SEND_UPDATE_DATA, 1, SWPSP_INACTIVE));
+    exec(&a, OWNER, SWPSP_OP_SEND_UPDATE_DATA,
+         test_submission(sender, commands, 3, plain, 6 * TEST_PAGE), &answer);
+    g_assert_cmpuint(answer.status, ==, SWPSP_NOT_CONTIGUOUS);
+    g_assert_cmpuint(test_answer_head(answer.payload).done, ==, 1);
+    g_assert_cmpuint(test_answer_command(answer.payload, 0).status, ==, SWPSP_OK);
+    g_assert_cmpuint(test_answer_command(answer.payload, 1).status, ==, SWPSP_NOT_CONTIGUOUS);
+    g_assert_cmpuint(test_answer_command(answer.payload, 1).guest_len, ==, 3 * TEST_PAGE);
+    g_assert_cmpuint(test_answer_command(answer.payload, 2).guest_len, ==, TEST_PAGE);
+    g_assert_cmpuint(answer.len, ==, swpsp_submission_answer_front(3) + TEST_PAGE);
+    g_assert_cmpfloat_with_epsilon(answer.service_us, 1003, 1e-6);
+    exec(&a, OWNER, SWPSP_OP_SEND_UPDATE_DATA,
+         test_submission(sender, commands, 1, plain, TEST_PAGE), &answer);
+    g_assert_cmpuint(answer.status, ==, SWPSP_INACTIVE);
 }
 
 /* Payloads of any other length than the right one. */
@@ -499,6 +599,8 @@ main(int argc, char **argv)
     g_test_add_func("/swpsp/firmware/partly-done", test_partly_done);
     g_test_add_func("/swpsp/firmware/refused", test_refused);
     g_test_add_func("/swpsp/firmware/submit-limit", test_submit_limit);
+    g_test_add_func("/swpsp/firmware/fragmented", test_fragmented);
+    g_test_add_func("/swpsp/firmware/not-contiguous", test_not_contiguous);
     g_test_add_func("/swpsp/firmware/malformed/length", test_malformed_length);
     g_test_add_func("/swpsp/firmware/malformed/submission", test_malformed_submission);
     g_test_add_func("/swpsp/firmware/malformed/receive-start", test_malformed_receive_start);

@@ -139,8 +139,9 @@ test_limits_table(void)
         {0, 4 * KIB, 4 * KIB + 8, SWPSP_INVALID_LENGTH, SWPSP_INVALID_LENGTH},
         {8, 4 * KIB, 4 * KIB, SWPSP_INVALID_ADDRESS, SWPSP_INVALID_ADDRESS},
         {1, 4 * KIB, 4 * KIB, SWPSP_INVALID_ADDRESS, SWPSP_INVALID_ADDRESS},
-        {2 * MIB - 4 * KIB, 8 * KIB, 8 * KIB, SWPSP_INVALID_ADDRESS, SWPSP_INVALID_ADDRESS},
-        {2 * MIB - 16, 32, 32, SWPSP_INVALID_ADDRESS, SWPSP_INVALID_ADDRESS},
+        /* Contiguity is known before SEND is issued, and taken on trust from the other side. */
+        {2 * MIB - 4 * KIB, 8 * KIB, 8 * KIB, SWPSP_OK, SWPSP_INVALID_ADDRESS},
+        {2 * MIB - 16, 32, 32, SWPSP_OK, SWPSP_INVALID_ADDRESS},
         {UINT64_MAX - 15, 32, 32, SWPSP_INVALID_ADDRESS, SWPSP_INVALID_ADDRESS},
     };
     g_autofree uint8_t *in = test_bytes(1, 32 * KIB), *out = g_malloc(32 * KIB);
@@ -169,14 +170,15 @@ static void
 test_no_backing(void)
 {
     SwpspLimits limits = test_limits;
-    g_autoptr(SwpspGuest) guest = test_guest_in(own, SWPSP_GUEST_SENDING, TEST_POLICY);
+    g_autoptr(SwpspGuest) guest = test_guest_in(own, SWPSP_GUEST_RECEIVING, TEST_POLICY);
     struct swpsp_command command = test_command(2 * 1024 * 1024 - TEST_PAGE, 2 * TEST_PAGE);
     g_autofree uint8_t *in = test_bytes(1, 2 * TEST_PAGE), *out = g_malloc(2 * TEST_PAGE);
 
-    limits.backing_page_bytes = 0;
-    g_assert_cmpint(swpsp_guest_send_update(guest, &limits, &command, in, out), ==, SWPSP_OK);
+    limits.contiguity.backing_page_bytes = 0;
+    g_assert_cmpint(swpsp_guest_receive_update(guest, &limits, &command, in, out), ==,
+                    SWPSP_BAD_MEASUREMENT);
     command = test_command(UINT64_MAX - 15, 32); /* beyond the end of all addresses */
-    g_assert_cmpint(swpsp_guest_send_update(guest, &limits, &command, in, out), ==,
+    g_assert_cmpint(swpsp_guest_receive_update(guest, &limits, &command, in, out), ==,
                     SWPSP_INVALID_ADDRESS);
 }
 

@@ -95,6 +95,7 @@ test_names(void)
     }
     g_assert_cmpuint(ops, ==, 15);
     g_assert_cmpuint(statuses, ==, 13);
+    g_assert_cmpstr(swpsp_status_name(SWPSP_NOT_CONTIGUOUS), ==, "NOT_CONTIGUOUS");
     g_assert_cmpstr(swpsp_state_name(SWPSP_GUEST_SENT), ==, "sent");
     g_assert_cmpstr(swpsp_op_name(0x42), ==, "UNKNOWN"); /* SEND_UPDATE_VMSA */
 }
