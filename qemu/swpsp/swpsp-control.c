@@ -52,6 +52,7 @@ swpsp_control_stats(SwpspFirmware *firmware, const SwpspStats *stats, int64_t up
     json_object_object_add(object, "guests",
                            json_object_new_int64(swpsp_firmware_guests(firmware)));
     swpsp_stats_to_json(stats, object);
+    json_object_object_add(object, "faults", swpsp_faults_to_json(swpsp_firmware_faults(firmware)));
     return to_text(object);
 }
 
@@ -119,24 +120,64 @@ get_string(json_object *object, const char *name)
                : NULL;
 }
 
+/* Reads a whole number up to `max` if it is there; false if it is there and is none. */
+static bool
+get_count(json_object *object, const char *name, double max, uint64_t *value)
+{
+    double number = (double)*value;
+
+    if (!get_number(object, name, &number) || !(number >= 0 && number <= max))
+        return false;
+    *value = (uint64_t)number;
+    return true;
+}
+
+/* What the fault does: its kind, and the error or delay that belongs to it. */
+static const char *
+get_fault_kind(json_object *object, SwpspFault *fault)
+{
+    const char *kind = get_string(object, "kind"), *error = get_string(object, "error");
+    uint64_t delay_ms = 0;
+
+    fault->kind = SWPSP_FAULT_ERROR;
+    if (kind && !swpsp_fault_kind_from_name(kind, &fault->kind))
+        return "fault: \"kind\" is not error, delay, hang, crash or wrong-mac";
+    if (fault->kind == SWPSP_FAULT_ERROR) {
+        if (!error || !swpsp_status_from_name(error, &fault->status) ||
+            fault->status == SWPSP_NOT_CONTIGUOUS) /* which is not the firmware's */
+            return "fault: \"error\" is not the name of an error";
+        if (fault->status == SWPSP_OK)
+            fault->kind = SWPSP_FAULT_NONE;
+    }
+    if (fault->kind == SWPSP_FAULT_DELAY) {
+        if (!get_count(object, "delay-ms", SWPSP_FAULT_DELAY_MAX_MS, &delay_ms) || delay_ms == 0)
+            return "fault: \"delay-ms\" is not 1 to 600000";
+        fault->delay_ms = (uint32_t)delay_ms;
+    }
+    return NULL;
+}
+
 static const char *
 run_fault(Control *control)
 {
     const char *op_name = get_string(control->arguments, "op");
-    const char *error_name = get_string(control->arguments, "error");
-    double after = 0;
+    const char *count_name = get_string(control->arguments, "count");
+    SwpspFault fault = {.count = 1};
     uint16_t op;
-    enum swpsp_status status;
 
     if (!op_name || !swpsp_op_from_name(op_name, &op))
         return "fault: \"op\" is not the name of a command";
-    if (!error_name || !swpsp_status_from_name(error_name, &status) ||
-        status == SWPSP_NOT_CONTIGUOUS) /* which is not the firmware's */
-        return "fault: \"error\" is not the name of an error";
-    if (!get_number(control->arguments, "after", &after) || !(after >= 0 && after <= 1e15))
+    const char *wrong = get_fault_kind(control->arguments, &fault);
+    if (wrong)
+        return wrong;
+    if (!get_count(control->arguments, "after", 1e15, &fault.after))
         return "fault: \"after\" is not a number of commands";
-    if (!swpsp_firmware_set_fault(control->firmware, op, (uint64_t)after, status))
-        return "fault: not a command of the firmware";
+    if (count_name && strcmp(count_name, "forever") == 0)
+        fault.count = 0;
+    else if (!get_count(control->arguments, "count", 1e15, &fault.count))
+        return "fault: \"count\" is not a number of commands nor \"forever\"";
+    if (!swpsp_firmware_set_fault(control->firmware, op, &fault))
+        return "fault: not a command of the firmware, or one without a MAC";
     return NULL;
 }
 

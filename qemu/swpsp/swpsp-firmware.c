@@ -8,12 +8,6 @@
 
 #define PAGE_BYTES 4096
 
-typedef struct {
-    bool armed;
-    uint64_t after;
-    enum swpsp_status status;
-} Fault;
-
 /* One request being executed. */
 typedef struct {
     SwpspFirmware *firmware;
@@ -22,6 +16,7 @@ typedef struct {
     const uint8_t *in;
     size_t len;
     SwpspAnswer *answer;
+    bool wrong_mac; /* a fault, of the command being run */
 } Call;
 
 typedef struct {
@@ -32,14 +27,12 @@ typedef struct {
     enum swpsp_status (*run)(Call *call);
 } Command;
 
-#define N_COMMANDS 13
-
 struct SwpspFirmware {
     SwpspIdentity *identity;
     SwpspLimits limits;
     SwpspCost cost;
     SwpspGuestTable *guests;
-    Fault faults[N_COMMANDS]; /* parallel to the table of commands */
+    SwpspFaults *faults;
 };
 
 SwpspFirmware *
@@ -51,6 +44,7 @@ swpsp_firmware_new(SwpspIdentity *identity, const SwpspLimits *limits, const Swp
     firmware->limits = *limits;
     firmware->cost = *cost;
     firmware->guests = swpsp_guest_table_new();
+    firmware->faults = swpsp_faults_new();
     return firmware;
 }
 
@@ -60,6 +54,7 @@ swpsp_firmware_free(SwpspFirmware *firmware)
     if (!firmware)
         return;
     swpsp_guest_table_free(firmware->guests);
+    swpsp_faults_free(firmware->faults);
     swpsp_identity_free(firmware->identity);
     g_free(firmware);
 }
@@ -229,6 +224,7 @@ run_send_start(Call *call)
     if (status != SWPSP_OK)
         return status;
 
+    session.wrap_mac[0] ^= call->wrong_mac;
     struct swpsp_send_started out = {.policy = GUINT32_TO_LE(swpsp_guest_policy(guest))};
     memcpy(out.session, &session, sizeof(out.session));
     answer_set(call->answer, &out, sizeof(out));
@@ -257,6 +253,7 @@ run_receive_start(Call *call)
     g_autoptr(SwpspGuest) guest = swpsp_guest_new();
     memcpy(&pdh, call->in + sizeof(in), sizeof(pdh));
     memcpy(&session, call->in + sizeof(in) + sizeof(pdh), sizeof(session));
+    session.wrap_mac[0] ^= call->wrong_mac;
     enum swpsp_status status = swpsp_guest_receive_start(
         guest, call->firmware->identity, GUINT32_FROM_LE(in.policy), &pdh, &session);
     if (status != SWPSP_OK)
@@ -264,7 +261,24 @@ run_receive_start(Call *call)
     return answer_handle(call, g_steal_pointer(&guest));
 }
 
-static enum swpsp_status take_fault(SwpspFirmware *firmware, uint16_t op);
+/*
+ * What the fault that strikes the next command does to it, if one does: an error to refuse it with,
+ * or marks for those who come later.
+ */
+static enum swpsp_status
+take_fault(Call *call)
+{
+    const SwpspFault *fault = swpsp_faults_take(call->firmware->faults, call->op);
+    SwpspAnswer *answer = call->answer;
+
+    call->wrong_mac = fault && fault->kind == SWPSP_FAULT_WRONG_MAC;
+    if (!fault)
+        return SWPSP_OK;
+    answer->fault = fault->kind;
+    if (fault->kind == SWPSP_FAULT_DELAY)
+        answer->delay_us += fault->delay_ms * 1000.0;
+    return fault->kind == SWPSP_FAULT_ERROR ? fault->status : SWPSP_OK;
+}
 
 /* Cuts a command to what of it is contiguous; true if that is all. */
 static bool
@@ -286,12 +300,18 @@ run_one(Call *call, SwpspGuest *guest, struct swpsp_command *command, const uint
     /* First, as the kernel does it: such a command is none yet for the firmware. */
     if (call->op == SWPSP_OP_SEND_UPDATE_DATA && !cut_to_contiguous(limits, command))
         return SWPSP_NOT_CONTIGUOUS;
-    enum swpsp_status fault = take_fault(call->firmware, call->op);
-    if (fault != SWPSP_OK)
-        return fault;
-    return call->op == SWPSP_OP_SEND_UPDATE_DATA
-               ? swpsp_guest_send_update(guest, limits, command, in, out)
-               : swpsp_guest_receive_update(guest, limits, command, in, out);
+    enum swpsp_status status = take_fault(call);
+    if (status != SWPSP_OK)
+        return status;
+
+    if (call->op == SWPSP_OP_RECEIVE_UPDATE_DATA) {
+        struct swpsp_command seen = *command;
+        seen.hdr[SWPSP_PACKET_HEADER_SIZE - 1] ^= call->wrong_mac;
+        return swpsp_guest_receive_update(guest, limits, &seen, in, out);
+    }
+    status = swpsp_guest_send_update(guest, limits, command, in, out);
+    command->hdr[SWPSP_PACKET_HEADER_SIZE - 1] ^= call->wrong_mac;
+    return status;
 }
 
 /* What is wrong with the submission as a whole. */
@@ -398,8 +418,6 @@ static const Command commands[] = {
     {SWPSP_OP_RECEIVE_FINISH, SWPSP_COST_FINISH, sizeof(struct swpsp_guest), true, run_step},
 };
 
-_Static_assert(G_N_ELEMENTS(commands) == N_COMMANDS, "a place for each command's fault");
-
 static const Command *
 command_of(uint16_t op)
 {
@@ -410,37 +428,33 @@ command_of(uint16_t op)
     return NULL;
 }
 
-/* The error to inject into this command, if its time has come. */
-static enum swpsp_status
-take_fault(SwpspFirmware *firmware, uint16_t op)
+/* Whether it makes a MAC or checks one. */
+static bool
+has_mac(uint16_t op)
 {
-    Fault *fault = &firmware->faults[command_of(op) - commands];
-
-    if (!fault->armed)
-        return SWPSP_OK;
-    if (fault->after > 0) {
-        fault->after--;
-        return SWPSP_OK;
-    }
-    fault->armed = false;
-    return fault->status;
+    return op == SWPSP_OP_SEND_START || op == SWPSP_OP_SEND_UPDATE_DATA ||
+           op == SWPSP_OP_RECEIVE_START || op == SWPSP_OP_RECEIVE_UPDATE_DATA;
 }
 
 bool
-swpsp_firmware_set_fault(SwpspFirmware *firmware, uint16_t op, uint64_t after,
-                         enum swpsp_status status)
+swpsp_firmware_set_fault(SwpspFirmware *firmware, uint16_t op, const SwpspFault *fault)
 {
-    const Command *command = command_of(op);
-    if (!command)
+    if (!command_of(op) || (fault->kind == SWPSP_FAULT_WRONG_MAC && !has_mac(op)))
         return false;
-    firmware->faults[command - commands] = (Fault){status != SWPSP_OK, after, status};
+    swpsp_faults_set(firmware->faults, op, fault);
     return true;
 }
 
 void
 swpsp_firmware_clear_faults(SwpspFirmware *firmware)
 {
-    memset(firmware->faults, 0, sizeof(firmware->faults));
+    swpsp_faults_clear(firmware->faults);
+}
+
+const SwpspFaults *
+swpsp_firmware_faults(const SwpspFirmware *firmware)
+{
+    return firmware->faults;
 }
 
 static void
@@ -454,10 +468,11 @@ execute(Call *call, const Command *command)
     }
     if (command->run != run_submission) { /* which counts its own */
         answer->service_us = swpsp_cost_service_us(&call->firmware->cost, command->cost, 0, 0);
-        answer->status = take_fault(call->firmware, call->op);
+        answer->status = take_fault(call);
     }
     if (answer->status == SWPSP_OK)
         answer->status = command->run(call);
+    answer->service_us += answer->delay_us;
 }
 
 void

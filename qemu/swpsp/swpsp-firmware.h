@@ -10,6 +10,7 @@
 #define SWPSP_FIRMWARE_H
 
 #include "swpsp-cost.h"
+#include "swpsp-fault.h"
 #include "swpsp-guest-table.h"
 #include "swpsp-identity.h"
 #include "swpsp-proto.h"
@@ -23,7 +24,9 @@ typedef struct {
     uint8_t *payload; /* of the answer; owned, g_free() */
     size_t len;
     uint64_t commands, pages; /* completed in this submission */
-    double service_us;        /* what it costs by the model */
+    double service_us;        /* what it costs by the model, and the delays of faults */
+    double delay_us;          /* of these, faults' delays */
+    SwpspFaultKind fault;     /* the last that struck; HANG and CRASH are for the server to do */
 } SwpspAnswer;
 
 void swpsp_answer_clear(SwpspAnswer *answer);
@@ -57,13 +60,9 @@ void swpsp_firmware_guest_of(SwpspFirmware *firmware, uint64_t owner, uint32_t *
 
 unsigned swpsp_firmware_guests(const SwpspFirmware *firmware);
 
-/*
- * Refuses one command of this kind with this error, once, after `after` more have been let through.
- * For submissions their commands are counted. One fault per kind; OK disarms it. False if faults
- * cannot be put there.
- */
-bool swpsp_firmware_set_fault(SwpspFirmware *firmware, uint16_t op, uint64_t after,
-                              enum swpsp_status status);
+/* False if this fault cannot be put there: no such command, or none with a MAC. */
+bool swpsp_firmware_set_fault(SwpspFirmware *firmware, uint16_t op, const SwpspFault *fault);
 void swpsp_firmware_clear_faults(SwpspFirmware *firmware);
+const SwpspFaults *swpsp_firmware_faults(const SwpspFirmware *firmware);
 
 #endif

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <glib-unix.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -57,6 +58,7 @@ struct SwpspServer {
     GQueue queue; /* Job */
     Job *current; /* being served, answer ready */
     SwpspAnswer answer;
+    bool hung;          /* by a fault: the current request does not end */
     int64_t due_us;     /* when the current request is due to end, or the last one was */
     double lateness_us; /* of the timer, a running mean */
 };
@@ -142,6 +144,21 @@ thread_cpu_us(void)
     return (int64_t)now.tv_sec * G_USEC_PER_SEC + now.tv_nsec / 1000;
 }
 
+/* Does what a fault in the current request leaves to the server. */
+static void
+strike(SwpspServer *server)
+{
+    const SwpspFaultKind fault = server->answer.fault;
+
+    if (fault == SWPSP_FAULT_NONE)
+        return;
+    g_message("%s: fault: %s", swpsp_op_name(server->current->head.op),
+              swpsp_fault_kind_name(fault));
+    server->hung = fault == SWPSP_FAULT_HANG;
+    if (fault == SWPSP_FAULT_CRASH)
+        kill(getpid(), SIGKILL);
+}
+
 /* Runs the job that is now current, and says when it is due to end. */
 static void
 execute_current(SwpspServer *server)
@@ -171,6 +188,7 @@ execute_current(SwpspServer *server)
                             &client->stats->state);
     if (server->answer.status != SWPSP_OK)
         log_refused(client, job->head.op, &server->answer);
+    strike(server);
 }
 
 /* The requests of a client that is gone are dropped, but for the one the firmware is busy with. */
@@ -227,7 +245,8 @@ on_timer(gint fd, GIOCondition condition, gpointer data)
     SwpspServer *server = data;
     uint64_t expirations;
 
-    if (read(fd, &expirations, sizeof(expirations)) != sizeof(expirations) || !server->current)
+    if (read(fd, &expirations, sizeof(expirations)) != sizeof(expirations) || !server->current ||
+        server->hung)
         return G_SOURCE_CONTINUE;
 
     const double asked_us = (double)server->due_us - server->lateness_us;
@@ -252,12 +271,26 @@ start_next(SwpspServer *server)
             continue;
         }
         execute_current(server);
+        if (server->hung)
+            return;
         if (server->due_us - (int64_t)server->lateness_us > g_get_monotonic_time()) {
             timer_arm(server);
             return;
         }
         finish_current(server);
     }
+}
+
+/* A hang lasts until all faults are cleared; then it was only a long time. */
+static void
+end_hang(SwpspServer *server)
+{
+    if (!server->hung || !swpsp_faults_empty(swpsp_firmware_faults(server->firmware)))
+        return;
+    server->hung = false;
+    server->due_us = MAX(server->due_us, g_get_monotonic_time());
+    finish_current(server);
+    start_next(server);
 }
 
 static void
@@ -269,6 +302,7 @@ on_message(void *data, const struct swpsp_msg *head, uint8_t *payload)
     /* Behind the client's own requests it has to wait, for answers come in order. */
     if (client->requests == 0 && serve_own(client, head, payload)) {
         g_free(payload);
+        end_hang(server);
         return;
     }
     Job *job = g_new0(Job, 1);

@@ -3,6 +3,7 @@
 #include "sevmig-config.h"
 #include "swpsp-cert.h"
 #include "swpsp-client.h"
+#include "swpsp-fault.h"
 #include "swpsp-names.h"
 
 #include <glib.h>
@@ -233,19 +234,87 @@ run_set(Context *context, GError **error)
     return control(context, g_steal_pointer(&command), error);
 }
 
+/* "hang", "delay=20" or the name of an error. */
+static bool
+add_fault_kind(json_object *command, const char *text, GError **error)
+{
+    SwpspFaultKind kind;
+    char *end;
+
+    if (g_str_has_prefix(text, "delay=")) {
+        const guint64 ms = g_ascii_strtoull(text + strlen("delay="), &end, 10);
+        if (*end || ms == 0 || ms > SWPSP_FAULT_DELAY_MAX_MS)
+            return fail(error, "%s: not delay=MILLISECONDS, 1 to 600000", text);
+        json_object_object_add(command, "kind", json_object_new_string("delay"));
+        json_object_object_add(command, "delay-ms", json_object_new_uint64(ms));
+    } else if (swpsp_fault_kind_from_name(text, &kind)) {
+        json_object_object_add(command, "kind", json_object_new_string(text));
+    } else {
+        json_object_object_add(command, "error", json_object_new_string(text));
+    }
+    return true;
+}
+
+/* "after=N", "count=N" or "count=forever". */
+static bool
+add_fault_range(json_object *command, const char *text, GError **error)
+{
+    g_auto(GStrv) pair = g_strsplit(text, "=", 2);
+    const bool count = g_strcmp0(pair[0], "count") == 0;
+    guint64 value;
+
+    if (count && g_strcmp0(pair[1], "forever") == 0)
+        value = 0;
+    else if (!pair[0] || !pair[1] || (!count && strcmp(pair[0], "after") != 0) ||
+             !g_ascii_string_to_unsigned(pair[1], 10, 0, G_MAXINT64, &value, NULL))
+        return fail(error, "%s: not after=N, count=N or count=forever", text);
+    json_object_object_add(command, pair[0], json_object_new_uint64(value));
+    return true;
+}
+
 static bool
 run_fault(Context *context, GError **error)
 {
-    char *end = NULL;
-    const guint64 after = context->argc > 2 ? g_ascii_strtoull(context->argv[2], &end, 10) : 0;
-    if (end && (end == context->argv[2] || *end))
-        return fail(error, "%s: not a number of commands", context->argv[2]);
+    g_autoptr(json_object) command = command_new("fault");
 
-    json_object *command = command_new("fault");
     json_object_object_add(command, "op", json_object_new_string(context->argv[0]));
-    json_object_object_add(command, "error", json_object_new_string(context->argv[1]));
-    json_object_object_add(command, "after", json_object_new_uint64(after));
-    return control(context, command, error);
+    if (!add_fault_kind(command, context->argv[1], error))
+        return false;
+    for (int i = 2; i < context->argc; i++) {
+        if (!add_fault_range(command, context->argv[i], error))
+            return false;
+    }
+    return control(context, g_steal_pointer(&command), error);
+}
+
+static bool
+run_faults(Context *context, GError **error)
+{
+    g_autoptr(json_object) stats = call_json(context, SWPSP_OP_STATS, NULL, error);
+    json_object *faults;
+
+    if (!stats)
+        return false;
+    if (!json_object_object_get_ex(stats, "faults", &faults) ||
+        !json_object_is_type(faults, json_type_array))
+        return fail(error, "%s", "the answer lacks members");
+    if (context->json) {
+        print_json(faults);
+        return true;
+    }
+    printf("%-22s %-26s %10s %10s %10s\n", "command", "kind", "after", "count", "hits");
+    for (size_t i = 0; i < json_object_array_length(faults); i++) {
+        json_object *fault = json_object_array_get_idx(faults, i);
+        const char *kind = member_text(fault, "kind");
+        g_autofree char *text = strcmp(kind, "error") == 0 ? g_strdup(member_text(fault, "error"))
+                                : strcmp(kind, "delay") == 0
+                                    ? g_strdup_printf("delay=%s", member_text(fault, "delay-ms"))
+                                    : g_strdup(kind);
+        printf("%-22s %-26s %10s %10s %10s\n", member_text(fault, "op"), text,
+               member_text(fault, "after"), member_text(fault, "count"),
+               member_text(fault, "hits"));
+    }
+    return true;
 }
 
 static bool
@@ -290,8 +359,9 @@ static const Verb verbs[] = {
     {"reset", "", "zero the statistics", 0, 0, run_reset},
     {"set", "NAME=NUMBER...", "time-scale, cost-split, page-cost-us, receive-factor", 1, 4,
      run_set},
-    {"fault", "COMMAND ERROR [AFTER]", "refuse one command, after AFTER more", 2, 3, run_fault},
-    {"clear-faults", "", "no faults any more", 0, 0, run_clear_faults},
+    {"fault", "COMMAND KIND [after=N] [count=N]", "let a command go wrong", 2, 4, run_fault},
+    {"faults", "", "the faults that are set, and how often they struck", 0, 0, run_faults},
+    {"clear-faults", "", "no faults any more; ends a hang", 0, 0, run_clear_faults},
     {"certs", "", "fingerprints of the platform's keys", 0, 0, run_certs},
 };
 
@@ -300,7 +370,7 @@ verbs_help(void)
 {
     GString *text = g_string_new("Commands:\n");
     for (size_t i = 0; i < G_N_ELEMENTS(verbs); i++)
-        g_string_append_printf(text, "  %-12s %-22s %s\n", verbs[i].name, verbs[i].arguments,
+        g_string_append_printf(text, "  %-12s %-32s %s\n", verbs[i].name, verbs[i].arguments,
                                verbs[i].help);
     return g_string_free(text, FALSE);
 }

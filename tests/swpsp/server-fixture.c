@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "server-fixture.h"
 
+#include "support.h"
+
 #include <glib/gstdio.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
@@ -21,6 +24,14 @@ die_with_parent(gpointer data)
     prctl(PR_SET_PDEATHSIG, SIGKILL);
 }
 
+/* 0 if there is no such file. */
+static ino_t
+inode_of(const char *path)
+{
+    GStatBuf st;
+    return g_stat(path, &st) == 0 ? st.st_ino : 0;
+}
+
 void
 server_spawn(Server *s, const char *const *options)
 {
@@ -29,6 +40,8 @@ server_spawn(Server *s, const char *const *options)
     const char *fixed[] = {
         g_getenv("SWPSP_EXE"), "--socket", s->socket, "--state", s->state, "--log", s->log,
         "--pid-file",          s->pid_file};
+
+    const ino_t old = inode_of(s->socket);
 
     for (size_t i = 0; i < G_N_ELEMENTS(fixed); i++)
         g_ptr_array_add(argv, (char *)fixed[i]);
@@ -39,8 +52,8 @@ server_spawn(Server *s, const char *const *options)
                   NULL, &s->pid, &error);
     g_assert_no_error(error);
 
-    /* The socket is the sign that it is ready. */
-    while (!g_file_test(s->socket, G_FILE_TEST_EXISTS)) {
+    /* The socket is the sign that it is ready; another one than a crash may have left. */
+    while (inode_of(s->socket) == old) {
         g_assert_cmpint(waitpid(s->pid, NULL, WNOHANG), ==, 0);
         g_usleep(2000);
     }
@@ -123,6 +136,13 @@ server_call_away(SwpspClient *client, uint16_t op, GByteArray *payload)
     g_byte_array_unref(payload);
 }
 
+void
+server_control(SwpspClient *client, const char *json)
+{
+    g_autoptr(GByteArray) answer = server_call(client, SWPSP_OP_CONTROL, json, strlen(json));
+    g_assert_cmpstr((const char *)answer->data, ==, "{\"return\":{}}");
+}
+
 json_object *
 server_stats(SwpspClient *client)
 {
@@ -140,4 +160,48 @@ server_stats_number(json_object *object, const char *name)
 
     g_assert_true(json_object_object_get_ex(object, name, &value));
     return json_object_get_int64(value);
+}
+
+GByteArray *
+server_handle(uint32_t handle)
+{
+    const struct swpsp_guest guest = {.handle = GUINT32_TO_LE(handle)};
+    return g_byte_array_append(g_byte_array_new(), (const guint8 *)&guest, sizeof(guest));
+}
+
+uint32_t
+server_first_word(const GByteArray *payload)
+{
+    uint32_t le;
+
+    g_assert_cmpuint(payload->len, >=, sizeof(le));
+    memcpy(&le, payload->data, sizeof(le));
+    return GUINT32_FROM_LE(le);
+}
+
+uint32_t
+server_sending_guest(SwpspClient *from, SwpspClient *to, uint8_t session[SWPSP_SESSION_SIZE])
+{
+    const struct swpsp_launch launch = {0};
+    g_autoptr(GByteArray) launched =
+        server_call(from, SWPSP_OP_LAUNCH_START, &launch, sizeof(launch));
+    g_autoptr(GByteArray) certs = server_call(to, SWPSP_OP_PDH_CERT_EXPORT, NULL, 0);
+    const uint32_t handle = server_first_word(launched);
+
+    server_call_away(from, SWPSP_OP_LAUNCH_FINISH, server_handle(handle));
+    g_assert_cmpuint(certs->len, ==, sizeof(SwpspCertChain));
+    g_autoptr(GByteArray) request = test_send_start(handle, (const void *)certs->data);
+    g_autoptr(GByteArray) started =
+        server_call(from, SWPSP_OP_SEND_START, request->data, request->len);
+    g_assert_cmpuint(started->len, ==, sizeof(struct swpsp_send_started));
+    memcpy(session, started->data + 8, SWPSP_SESSION_SIZE);
+    return handle;
+}
+
+GByteArray *
+server_one_page(uint32_t handle)
+{
+    static const uint8_t page[TEST_PAGE];
+    const struct swpsp_command command = test_command(0, TEST_PAGE);
+    return test_submission(handle, &command, 1, page, sizeof(page));
 }

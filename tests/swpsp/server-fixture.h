@@ -47,6 +47,20 @@ GByteArray *server_call(SwpspClient *client, uint16_t op, const void *payload, s
 /* The same, when nobody wants the answer; takes the payload. */
 void server_call_away(SwpspClient *client, uint16_t op, GByteArray *payload);
 
+/* Sends a command to CONTROL, which must be granted. */
+void server_control(SwpspClient *client, const char *json);
+
+/* The payload of a command about a guest. */
+GByteArray *server_handle(uint32_t handle);
+/* A submission of one page of zeroes. */
+GByteArray *server_one_page(uint32_t handle);
+/* The first member of an answer: mostly a handle. */
+uint32_t server_first_word(const GByteArray *payload);
+
+/* A guest on `from` that is being sent to the platform of `to`, which may be the same. */
+uint32_t server_sending_guest(SwpspClient *from, SwpspClient *to,
+                              uint8_t session[SWPSP_SESSION_SIZE]);
+
 json_object *server_stats(SwpspClient *client);
 int64_t server_stats_number(json_object *object, const char *name);
 

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Which memory is contiguous: a pure function of the model and the address. */
-#include "swpsp-contiguity.h"
+/* Which memory is contiguous, and what becomes of commands whose memory is not. */
+#include "requests.h"
 
-#include <glib.h>
+#include "swpsp-submission.h"
+
 #include <math.h>
+#include <string.h>
 
-enum { PAGE = 4096, N_PAGES = 100000 };
+enum { PAGE = TEST_PAGE, N_PAGES = 100000 };
 
 static void
 test_parse(void)
@@ -125,6 +127,92 @@ test_seed(void)
     }
 }
 
+/*
+ * Memory whose runs are not known: commands are cut where they are told to, until all has gone out;
+ * on the way in only single pages are safe.
+ */
+static void
+test_cut(void)
+{
+    enum { PAGES = 64 };
+    static const SwpspLimits limits = {4 * TEST_PAGE, 16, {2 * 1024 * 1024, 3, 99}};
+    g_auto(TestPlatform) a;
+    g_autofree uint8_t *plain = test_bytes(9, 4 * TEST_PAGE);
+    uint32_t sender, receiver;
+    unsigned refused = 0;
+
+    test_init_sending(&a, &limits, &sender, &receiver);
+    for (uint32_t page = 0; page < PAGES;) {
+        g_auto(SwpspAnswer) answer = {0};
+        const uint64_t address = (uint64_t)page * TEST_PAGE;
+        struct swpsp_command command = test_command(address, 4 * TEST_PAGE);
+        test_exec(&a, TEST_OWNER, SWPSP_OP_SEND_UPDATE_DATA,
+                  test_submission(sender, &command, 1, plain, command.guest_len), &answer);
+        const uint32_t contiguous =
+            swpsp_contiguity_bytes(&limits.contiguity, address, 4 * TEST_PAGE);
+        command = test_answer_command(answer.payload, 0);
+        g_assert_cmpuint(command.guest_len, ==, contiguous);
+        if (contiguous < 4 * TEST_PAGE) {
+            refused++;
+            g_assert_cmpuint(answer.status, ==, SWPSP_NOT_CONTIGUOUS);
+            g_assert_cmpuint(command.status, ==, SWPSP_NOT_CONTIGUOUS);
+            g_assert_cmpuint(test_answer_head(answer.payload).done, ==, 0);
+            g_assert_cmpfloat(answer.service_us, ==, 0);
+            command = test_command(address, contiguous);
+            test_exec(&a, TEST_OWNER, SWPSP_OP_SEND_UPDATE_DATA,
+                      test_submission(sender, &command, 1, plain, contiguous), &answer);
+        }
+        g_assert_cmpuint(answer.status, ==, SWPSP_OK);
+        page += contiguous / TEST_PAGE;
+    }
+    g_assert_cmpuint(refused, >, 0);
+    g_assert_cmpuint(refused, <, PAGES / 2);
+
+    g_auto(SwpspAnswer) answer = {0};
+    struct swpsp_hello hello;
+    test_exec(&a, TEST_OWNER, SWPSP_OP_HELLO, NULL, &answer);
+    memcpy(&hello, answer.payload, sizeof(hello));
+    g_assert_cmpuint(GUINT32_FROM_LE(hello.backing_page_bytes), ==, TEST_PAGE);
+    g_assert_cmpuint(GUINT32_FROM_LE(hello.send_boundary_bytes), ==, 0);
+    const struct swpsp_command two = test_command(0, 2 * TEST_PAGE);
+    test_exec(&a, TEST_OWNER, SWPSP_OP_RECEIVE_UPDATE_DATA,
+              test_submission(receiver, &two, 1, plain, two.trans_len), &answer);
+    g_assert_cmpuint(answer.status, ==, SWPSP_INVALID_ADDRESS);
+}
+
+/* What is in front of the command that is not contiguous is done, and it alone is paid for. */
+static void
+test_not_contiguous(void)
+{
+    enum { EDGE = 2 * 1024 * 1024 };
+    g_auto(TestPlatform) a;
+    g_auto(SwpspAnswer) answer = {0};
+    g_autofree uint8_t *plain = test_bytes(9, 6 * TEST_PAGE);
+    const struct swpsp_command commands[] = {test_command(0, TEST_PAGE),
+                                             test_command(EDGE - 3 * TEST_PAGE, 4 * TEST_PAGE),
+                                             test_command(EDGE, TEST_PAGE)};
+    uint32_t sender, receiver;
+
+    test_platform_init(&a, NULL);
+    test_start(&a, &a, &sender, &receiver);
+    /* A command that is not issued is none that a fault could count. */
+    const SwpspFault fault = {SWPSP_FAULT_ERROR, SWPSP_INACTIVE, 0, 1, 1};
+    g_assert_true(swpsp_firmware_set_fault(a.firmware, SWPSP_OP_SEND_UPDATE_DATA, &fault));
+    test_exec(&a, TEST_OWNER, SWPSP_OP_SEND_UPDATE_DATA,
+              test_submission(sender, commands, 3, plain, 6 * TEST_PAGE), &answer);
+    g_assert_cmpuint(answer.status, ==, SWPSP_NOT_CONTIGUOUS);
+    g_assert_cmpuint(test_answer_head(answer.payload).done, ==, 1);
+    g_assert_cmpuint(test_answer_command(answer.payload, 0).status, ==, SWPSP_OK);
+    g_assert_cmpuint(test_answer_command(answer.payload, 1).status, ==, SWPSP_NOT_CONTIGUOUS);
+    g_assert_cmpuint(test_answer_command(answer.payload, 1).guest_len, ==, 3 * TEST_PAGE);
+    g_assert_cmpuint(test_answer_command(answer.payload, 2).guest_len, ==, TEST_PAGE);
+    g_assert_cmpuint(answer.len, ==, swpsp_submission_answer_front(3) + TEST_PAGE);
+    g_assert_cmpfloat_with_epsilon(answer.service_us, 1003, 1e-6);
+    test_exec(&a, TEST_OWNER, SWPSP_OP_SEND_UPDATE_DATA,
+              test_submission(sender, commands, 1, plain, TEST_PAGE), &answer);
+    g_assert_cmpuint(answer.status, ==, SWPSP_INACTIVE);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -133,5 +221,7 @@ main(int argc, char **argv)
     g_test_add_func("/swpsp/contiguity/hugepage", test_hugepage);
     g_test_add_func("/swpsp/contiguity/fragmented", test_fragmented);
     g_test_add_func("/swpsp/contiguity/seed", test_seed);
+    g_test_add_func("/swpsp/contiguity/cut", test_cut);
+    g_test_add_func("/swpsp/contiguity/not-contiguous", test_not_contiguous);
     return g_test_run();
 }

@@ -81,6 +81,14 @@ test_refused(Fixture *f, gconstpointer data)
         "{\"command\":\"fault\",\"op\":\"STATS\",\"error\":\"INACTIVE\"}",
         "{\"command\":\"fault\",\"op\":\"NOPE\",\"error\":\"INACTIVE\"}",
         "{\"command\":\"fault\",\"op\":\"SEND_FINISH\",\"error\":\"INACTIVE\",\"after\":-1}",
+        "{\"command\":\"fault\",\"op\":\"SEND_FINISH\",\"kind\":\"nope\"}",
+        "{\"command\":\"fault\",\"op\":\"SEND_FINISH\",\"kind\":\"none\"}",
+        "{\"command\":\"fault\",\"op\":\"SEND_FINISH\",\"kind\":\"error\"}",
+        "{\"command\":\"fault\",\"op\":\"SEND_FINISH\",\"kind\":\"delay\"}",
+        "{\"command\":\"fault\",\"op\":\"SEND_FINISH\",\"kind\":\"delay\",\"delay-ms\":600001}",
+        "{\"command\":\"fault\",\"op\":\"SEND_FINISH\",\"kind\":\"wrong-mac\"}",
+        "{\"command\":\"fault\",\"op\":\"SEND_FINISH\",\"kind\":\"hang\",\"count\":-1}",
+        "{\"command\":\"fault\",\"op\":\"SEND_FINISH\",\"kind\":\"hang\",\"count\":\"ever\"}",
         "{\"command\":\"reset-stats\"} trailing",
         "{\"command\":\"reset-stats\"",
     };
@@ -93,6 +101,7 @@ test_refused(Fixture *f, gconstpointer data)
     }
     g_assert_cmpmem(&before, sizeof(before), swpsp_firmware_cost(f->platform.firmware),
                     sizeof(before));
+    g_assert_true(swpsp_faults_empty(swpsp_firmware_faults(f->platform.firmware)));
 }
 
 /* Very deep, very long, or with a zero byte in it. */

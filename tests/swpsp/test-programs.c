@@ -94,8 +94,7 @@ test_stale_socket(void)
     const char *const argv[] = {g_getenv("SWPSPCTL_EXE"), "--socket", a.socket, "status", NULL};
     g_assert_cmpint(run(NULL, argv), ==, 1);
     server_spawn(&a, server_fast);
-    while (run(NULL, argv) != 0) /* the socket was there before it was ready */
-        g_usleep(2000);
+    g_assert_cmpint(run(NULL, argv), ==, 0);
 }
 
 static void
@@ -106,7 +105,7 @@ test_ctl(void)
 
     server_start(&a, server_fast);
     const struct {
-        const char *args[5];
+        const char *args[6];
         int status;
         const char *output; /* a part of it */
     } rows[] = {
@@ -121,10 +120,21 @@ test_ctl(void)
         {{"fault", "HELLO", "INACTIVE"}, 0, ""},
         {{"status"}, 1, ""},
         {{"status"}, 0, "max_command_bytes"},
-        {{"fault", "HELLO", "INACTIVE", "x"}, 1, ""},
+        {{"fault", "HELLO", "INACTIVE", "5"}, 1, ""},
+        {{"fault", "HELLO", "INACTIVE", "after=x"}, 1, ""},
+        {{"fault", "HELLO", "INACTIVE", "often=5"}, 1, ""},
+        {{"fault", "HELLO", "NONSENSE"}, 1, ""},
+        {{"fault", "HELLO", "delay=0"}, 1, ""},
+        {{"fault", "HELLO", "delay=1x"}, 1, ""},
+        {{"fault", "HELLO", "wrong-mac"}, 1, ""},
         {{"fault", "HELLO"}, 2, ""},
-        {{"fault", "HELLO", "INACTIVE", "5"}, 0, ""},
+        {{"fault", "HELLO", "INACTIVE", "after=5", "count=forever"}, 0, ""},
+        {{"fault", "SEND_FINISH", "delay=20", "count=7"}, 0, ""},
+        {{"fault", "SEND_UPDATE_DATA", "wrong-mac"}, 0, ""},
+        {{"faults"}, 0, "delay=20"},
+        {{"--json", "faults"}, 0, "\"wrong-mac\""},
         {{"clear-faults"}, 0, ""},
+        {{"faults"}, 0, "hits\n"},
         {{"reset"}, 0, ""},
         {{"certs"}, 0, "PDH "},
         {{"--json", "certs"}, 0, "\"OCA\""},
@@ -132,7 +142,7 @@ test_ctl(void)
         {{NULL}, 2, ""},
     };
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
-        const char *argv[9] = {exe, "--socket", a.socket};
+        const char *argv[10] = {exe, "--socket", a.socket};
         g_autofree char *output = NULL;
         memcpy(argv + 3, rows[i].args, sizeof(rows[i].args));
         g_test_message("row %zu", i);

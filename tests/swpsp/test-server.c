@@ -8,51 +8,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-static GByteArray *
-handle_payload(uint32_t handle)
-{
-    const struct swpsp_guest guest = {.handle = GUINT32_TO_LE(handle)};
-    return g_byte_array_append(g_byte_array_new(), (const guint8 *)&guest, sizeof(guest));
-}
-
-static uint32_t
-first_word(const GByteArray *payload)
-{
-    uint32_t le;
-
-    g_assert_cmpuint(payload->len, >=, sizeof(le));
-    memcpy(&le, payload->data, sizeof(le));
-    return GUINT32_FROM_LE(le);
-}
-
-/* A guest that is being sent to the platform itself, or another. */
-static uint32_t
-sending_guest(SwpspClient *from, SwpspClient *to, uint8_t session[SWPSP_SESSION_SIZE])
-{
-    const struct swpsp_launch launch = {0};
-    g_autoptr(GByteArray) launched =
-        server_call(from, SWPSP_OP_LAUNCH_START, &launch, sizeof(launch));
-    g_autoptr(GByteArray) certs = server_call(to, SWPSP_OP_PDH_CERT_EXPORT, NULL, 0);
-    const uint32_t handle = first_word(launched);
-
-    server_call_away(from, SWPSP_OP_LAUNCH_FINISH, handle_payload(handle));
-    g_assert_cmpuint(certs->len, ==, sizeof(SwpspCertChain));
-    g_autoptr(GByteArray) request = test_send_start(handle, (const void *)certs->data);
-    g_autoptr(GByteArray) started =
-        server_call(from, SWPSP_OP_SEND_START, request->data, request->len);
-    g_assert_cmpuint(started->len, ==, sizeof(struct swpsp_send_started));
-    memcpy(session, started->data + 8, SWPSP_SESSION_SIZE);
-    return handle;
-}
-
-static GByteArray *
-one_page(uint32_t handle)
-{
-    static const uint8_t page[TEST_PAGE];
-    const struct swpsp_command command = test_command(0, TEST_PAGE);
-    return test_submission(handle, &command, 1, page, sizeof(page));
-}
-
 /* The whole of a migration between two servers, page by page. */
 static void
 test_exchange(void)
@@ -64,12 +19,12 @@ test_exchange(void)
     server_start(&b, server_fast);
     g_autoptr(SwpspClient) from = server_client(&a);
     g_autoptr(SwpspClient) to = server_client(&b);
-    const uint32_t sender = sending_guest(from, to, session);
+    const uint32_t sender = server_sending_guest(from, to, session);
     g_autoptr(GByteArray) certs = server_call(from, SWPSP_OP_PDH_CERT_EXPORT, NULL, 0);
     g_autoptr(GByteArray) start = test_receive_start(0, (const void *)certs->data, session);
     g_autoptr(GByteArray) started =
         server_call(to, SWPSP_OP_RECEIVE_START, start->data, start->len);
-    const uint32_t receiver = first_word(started);
+    const uint32_t receiver = server_first_word(started);
 
     for (uint8_t i = 0; i < 20; i++) {
         g_autofree uint8_t *plain = test_bytes(i, 4 * TEST_PAGE);
@@ -84,8 +39,8 @@ test_exchange(void)
             server_call(to, SWPSP_OP_RECEIVE_UPDATE_DATA, in->data, in->len);
         g_assert_cmpmem(test_answer_data(received->data), 4 * TEST_PAGE, plain, 4 * TEST_PAGE);
     }
-    server_call_away(from, SWPSP_OP_SEND_FINISH, handle_payload(sender));
-    server_call_away(to, SWPSP_OP_RECEIVE_FINISH, handle_payload(receiver));
+    server_call_away(from, SWPSP_OP_SEND_FINISH, server_handle(sender));
+    server_call_away(to, SWPSP_OP_RECEIVE_FINISH, server_handle(receiver));
 }
 
 /* What is refused can be read in the log: command, error, guest, client. */
@@ -101,13 +56,13 @@ test_log(void)
     server_start(&a, server_fast);
     g_autoptr(SwpspClient) client = server_client(&a);
     uint8_t session[SWPSP_SESSION_SIZE];
-    sending_guest(client, client, session);
+    server_sending_guest(client, client, session);
     g_autoptr(GByteArray) certs = server_call(client, SWPSP_OP_PDH_CERT_EXPORT, NULL, 0);
     g_autoptr(GByteArray) start = test_receive_start(0, (const void *)certs->data, session);
     g_autoptr(GByteArray) started =
         server_call(client, SWPSP_OP_RECEIVE_START, start->data, start->len);
     g_autoptr(GByteArray) bad =
-        test_submission(first_word(started), &command, 1, page, sizeof(page));
+        test_submission(server_first_word(started), &command, 1, page, sizeof(page));
     g_autoptr(GByteArray) answer = swpsp_client_call(client, SWPSP_OP_RECEIVE_UPDATE_DATA,
                                                      bad->data, bad->len, &status, &error);
     g_assert_no_error(error);
@@ -116,7 +71,7 @@ test_log(void)
     g_autofree char *log = server_log(&a);
     g_autofree char *expected =
         g_strdup_printf("RECEIVE_UPDATE_DATA: BAD_MEASUREMENT, guest %u, client %ld, command 0",
-                        first_word(started), (long)getpid());
+                        server_first_word(started), (long)getpid());
     g_assert_nonnull(strstr(log, expected));
 }
 
@@ -325,7 +280,7 @@ test_contention(void)
     GByteArray *requests[2];
     for (unsigned i = 0; i < 2; i++) {
         clients[i] = server_client(&a);
-        requests[i] = one_page(sending_guest(clients[i], clients[i], session));
+        requests[i] = server_one_page(server_sending_guest(clients[i], clients[i], session));
     }
     for (unsigned n = 0; n < N; n++) {
         for (unsigned i = 0; i < 2; i++)
@@ -374,7 +329,7 @@ test_client_gone(void)
     server_start(&a, options);
     SwpspClient *leaver = server_client(&a);
     g_autoptr(SwpspClient) stayer = server_client(&a);
-    g_autoptr(GByteArray) request = one_page(sending_guest(leaver, leaver, session));
+    g_autoptr(GByteArray) request = server_one_page(server_sending_guest(leaver, leaver, session));
     for (unsigned i = 0; i < 60; i++)
         g_assert_true(swpsp_client_send(leaver, SWPSP_OP_SEND_UPDATE_DATA, request->data,
                                         request->len, NULL));
