@@ -23,6 +23,9 @@
 #define CLIENT_REQUESTS_MAX 64
 #define CLIENT_BYTES_MAX (8u * 1024 * 1024)
 
+/* Of address space, with libraries, without clients. */
+#define OWN_BYTES_MAX ((size_t)512 * 1024 * 1024)
+
 /* How late the timer may be expected to be, at most; see timer_arm(). */
 #define LATENESS_MAX_US 100
 
@@ -156,7 +159,7 @@ strike(SwpspServer *server)
               swpsp_fault_kind_name(fault));
     server->hung = fault == SWPSP_FAULT_HANG;
     if (fault == SWPSP_FAULT_CRASH)
-        kill(getpid(), SIGKILL);
+        raise(SIGKILL);
 }
 
 /* Runs the job that is now current, and says when it is due to end. */
@@ -433,6 +436,14 @@ listen_hidden(SwpspServer *server, const SwpspServerConfig *config, GError **err
         chmod(server->tmp_path, config->mode) != 0)
         return fail(error, "cannot listen at", config->path);
     return true;
+}
+
+size_t
+swpsp_server_memory_bytes(unsigned max_clients)
+{
+    /* Of each client: what waits, a message that made it too much, and the answers to them. */
+    const size_t each = 2 * (CLIENT_BYTES_MAX + (size_t)SWPSP_MAX_PAYLOAD);
+    return OWN_BYTES_MAX + max_clients * each;
 }
 
 bool

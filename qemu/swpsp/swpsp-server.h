@@ -40,6 +40,9 @@ typedef enum {
 SwpspServer *swpsp_server_new(SwpspFirmware *firmware, const SwpspServerConfig *config,
                               GError **error);
 
+/* The most address space a server may need. */
+size_t swpsp_server_memory_bytes(unsigned max_clients);
+
 /* Lets the socket appear, listening. */
 bool swpsp_server_open(SwpspServer *server, GError **error);
 

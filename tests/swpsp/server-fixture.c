@@ -37,9 +37,17 @@ server_spawn(Server *s, const char *const *options)
 {
     g_autoptr(GPtrArray) argv = g_ptr_array_new();
     g_autoptr(GError) error = NULL;
-    const char *fixed[] = {
-        g_getenv("SWPSP_EXE"), "--socket", s->socket, "--state", s->state, "--log", s->log,
-        "--pid-file",          s->pid_file};
+    const char *fixed[] = {g_getenv("SWPSP_EXE"),
+                           "--config",
+                           "/dev/null",
+                           "--socket",
+                           s->socket,
+                           "--state",
+                           s->state,
+                           "--log",
+                           s->log,
+                           "--pid-file",
+                           s->pid_file};
 
     const ino_t old = inode_of(s->socket);
 
@@ -60,7 +68,7 @@ server_spawn(Server *s, const char *const *options)
 }
 
 void
-server_start(Server *s, const char *const *options)
+server_init(Server *s)
 {
     g_autoptr(GError) error = NULL;
 
@@ -70,6 +78,12 @@ server_start(Server *s, const char *const *options)
     s->state = g_build_filename(s->dir, "state", NULL);
     s->log = g_build_filename(s->dir, "log", NULL);
     s->pid_file = g_build_filename(s->dir, "pid", NULL);
+}
+
+void
+server_start(Server *s, const char *const *options)
+{
+    server_init(s);
     server_spawn(s, options);
 }
 

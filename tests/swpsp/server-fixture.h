@@ -24,7 +24,10 @@ typedef struct {
 /* Costs that do not matter. */
 extern const char *const server_fast[];
 
-/* Starts it in a new directory, with further options (NULL-terminated, or NULL); it is ready. */
+/* A new directory for one that is not started yet. */
+void server_init(Server *s);
+
+/* The same, and starts it, with further options (NULL-terminated, or NULL); it is ready. */
 void server_start(Server *s, const char *const *options);
 
 /* Starts it again, after it ended. */

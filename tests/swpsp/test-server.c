@@ -242,6 +242,46 @@ test_slow(void)
     g_byte_array_unref(server_call(client, SWPSP_OP_HELLO, NULL, 0));
 }
 
+static int64_t
+resident_kib(GPid pid)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%d/status", (int)pid);
+    g_autofree char *text = NULL;
+
+    g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
+    return g_ascii_strtoll(strstr(text, "VmRSS:") + strlen("VmRSS:"), NULL, 10);
+}
+
+/* What a client announces costs nothing: sixty of them announce 2 GiB and send little. */
+static void
+test_announced(void)
+{
+    enum { N = 60 };
+    const struct swpsp_msg head = {GUINT32_TO_LE(SWPSP_MAGIC),
+                                   GUINT16_TO_LE(SWPSP_VERSION),
+                                   GUINT16_TO_LE(SWPSP_OP_SEND_UPDATE_DATA),
+                                   GUINT32_TO_LE(SWPSP_MAX_PAYLOAD),
+                                   0,
+                                   1};
+    g_auto(Server) a = {0};
+    SwpspClient *clients[N];
+
+    server_start(&a, server_fast);
+    g_autoptr(SwpspClient) client = server_client(&a);
+    const int64_t before_kib = resident_kib(a.pid);
+    for (unsigned i = 0; i < N; i++) {
+        clients[i] = server_client(&a);
+        write_raw(clients[i], &head, sizeof(head));
+        write_raw(clients[i], &head, 1);
+    }
+    /* Its turn comes after theirs. */
+    for (unsigned i = 0; i < 3; i++)
+        g_byte_array_unref(server_call(client, SWPSP_OP_HELLO, NULL, 0));
+    g_assert_cmpint(resident_kib(a.pid) - before_kib, <, 128 * 1024);
+    for (unsigned i = 0; i < N; i++)
+        swpsp_client_free(clients[i]);
+}
+
 /* More clients than allowed are turned away; room is made by one that leaves. */
 static void
 test_too_many_clients(void)
@@ -380,6 +420,7 @@ main(int argc, char **argv)
     g_test_add_func("/swpsp/server/malformed-pipelined", test_malformed_pipelined);
     g_test_add_func("/swpsp/server/noise", test_noise);
     g_test_add_func("/swpsp/server/slow", test_slow);
+    g_test_add_func("/swpsp/server/announced", test_announced);
     g_test_add_func("/swpsp/server/too-many-clients", test_too_many_clients);
     g_test_add_func("/swpsp/server/contention", test_contention);
     g_test_add_func("/swpsp/server/client-gone", test_client_gone);
