@@ -4,6 +4,7 @@
 
 #include "sevmig-config.h"
 #include "swpsp-options.h"
+#include "swpsp-sandbox.h"
 #include "swpsp-server.h"
 
 #include <glib-unix.h>
@@ -17,7 +18,8 @@
 #include <unistd.h>
 
 /*
- * Where log lines go: standard error unless --log. The time zone is looked up once.
+ * Where log lines go: standard error unless --log. The time zone is looked up once: in the sandbox it
+ * cannot be.
  */
 static FILE *log_file;
 static GTimeZone *log_zone;
@@ -58,13 +60,16 @@ make_firmware(const SwpspOptions *options, GError **error)
     return identity ? swpsp_firmware_new(g_steal_pointer(&identity), &limits, &cost) : NULL;
 }
 
+/* The order matters: see swpsp-sandbox.h. */
 static SwpspServer *
 start(const SwpspOptions *options, GError **error)
 {
     SwpspServerConfig config;
 
-    if (!swpsp_options_server(options, &config, error))
+    if (!swpsp_options_server(options, &config, error) ||
+        (options->user && !swpsp_sandbox_become(options->user, error)))
         return NULL;
+    swpsp_sandbox_protect_memory();
     SwpspFirmware *firmware = make_firmware(options, error);
     g_autoptr(SwpspServer) server = firmware ? swpsp_server_new(firmware, &config, error) : NULL;
     if (!server)
@@ -76,8 +81,12 @@ start(const SwpspOptions *options, GError **error)
         if (!g_file_set_contents(options->pid_file, pid, -1, error))
             return NULL;
     }
+    if (!swpsp_sandbox_has_filter())
+        g_warning("built without libseccomp: system calls are not restricted");
     g_message("serving %s, time scale %d", options->socket, options->time_scale);
-    if (!swpsp_server_open(server, error))
+    if (!swpsp_sandbox_enter(config.max_clients, swpsp_server_memory_bytes(config.max_clients),
+                             error) ||
+        !swpsp_server_open(server, error))
         return NULL;
     return g_steal_pointer(&server);
 }
@@ -93,7 +102,8 @@ on_signal(gint fd, GIOCondition condition, gpointer loop)
 }
 
 /*
- * Signals come through a descriptor: with GLib's own way comes a thread.
+ * Signals come through a descriptor: GLib's own way is a thread, and with one thread there is
+ * nothing for the sandbox to forget.
  */
 static int
 watch_signals(GMainLoop *loop)

@@ -12,8 +12,9 @@
 void
 swpsp_options_clear(SwpspOptions *o)
 {
-    char *const texts[] = {o->socket,   o->socket_mode, o->group,  o->state,      o->domain_ca,
-                           o->pid_file, o->log,         o->config, o->contiguity, o->backing_page};
+    char *const texts[] = {o->socket,    o->socket_mode, o->group,       o->state,
+                           o->domain_ca, o->user,        o->pid_file,    o->log,
+                           o->config,    o->contiguity,  o->backing_page};
 
     for (size_t i = 0; i < G_N_ELEMENTS(texts); i++)
         g_free(texts[i]);
@@ -64,6 +65,7 @@ make_entries(SwpspOptions *o, GOptionEntry out[MAX_ENTRIES], size_t *n)
         {"state", 'd', 0, G_OPTION_ARG_FILENAME, &o->state, "Where the identity is", "DIR"},
         {"domain-ca", 0, 0, G_OPTION_ARG_FILENAME, &o->domain_ca,
          "Private key of the OCA, made if it is not there", "FILE"},
+        {"user", 'u', 0, G_OPTION_ARG_STRING, &o->user, "Become this user", "NAME"},
         {"time-scale", 't', 0, G_OPTION_ARG_INT, &o->time_scale, "Divide costs by", "N"},
         {"cost-split", 'f', 0, G_OPTION_ARG_DOUBLE, &o->split, "Fixed share of the cost of a page",
          "0..1"},

@@ -15,7 +15,7 @@
 #include <glib.h>
 
 typedef struct {
-    char *socket, *socket_mode, *group, *state, *domain_ca, *pid_file, *log;
+    char *socket, *socket_mode, *group, *state, *domain_ca, *user, *pid_file, *log;
     char *backing_page, *contiguity;
     gint time_scale, max_command_pages, max_submit_commands, max_clients;
     gdouble split, page_us, receive_factor, start_us, finish_us;

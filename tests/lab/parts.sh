@@ -14,7 +14,7 @@ install=$build/install
 plugin_build() {
     tree_run sh -ec '
         [ -f "$1/build.ninja" ] || meson setup "$1" --prefix=/usr --sysconfdir=/etc \
-            --localstatedir=/var --libexecdir=libexec
+            --localstatedir=/var --libexecdir=libexec -Dseccomp=enabled
         ninja -C "$1"
         rm -rf "$2" && DESTDIR=$2 meson install -C "$1" --no-rebuild
     ' plugin "$build/plugin" "$install.plugin.new"
@@ -42,7 +42,7 @@ replace_install() {
 checks_build() {
     tree_run sh -ec '
         [ -f "$1/build.ninja" ] || meson setup "$1" --prefix=/usr --sysconfdir=/etc \
-            --localstatedir=/var --libexecdir=libexec --werror \
+            --localstatedir=/var --libexecdir=libexec -Dseccomp=enabled --werror \
             -Db_sanitize=address,undefined -Db_lundef=false
         ninja -C "$1"
     ' checks "$build/checks"

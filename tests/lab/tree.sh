@@ -13,7 +13,7 @@ tree_packages=(
     # to build the plugin
     gcc libc6-dev make ninja-build meson pkgconf libglib2.0-dev libglib2.0-dev-bin libjson-c-dev
     libxml2-dev libvirt-dev libvirt-glib-1.0-dev libpolkit-gobject-1-dev libssl-dev
-    libncurses-dev
+    libseccomp-dev libncurses-dev
     # to build QEMU
     dpkg-dev git patch python3-venv flex bison libpixman-1-dev libfdt-dev libgnutls28-dev zlib1g-dev
     # to run the hosts

@@ -133,8 +133,11 @@ test_malformed(void)
             n_extra = sizeof(extra);
             break;
         }
-        write_raw(client, &bad, sizeof(bad));
-        write_raw(client, extra, n_extra);
+        /* In one write: once it has read the header, swpsp may be gone. */
+        uint8_t message[sizeof(bad) + sizeof(extra)];
+        memcpy(message, &bad, sizeof(bad));
+        memcpy(message + sizeof(bad), extra, sizeof(extra));
+        write_raw(client, message, sizeof(bad) + n_extra);
         assert_dropped(client);
     }
     g_byte_array_unref(server_call(bystander, SWPSP_OP_HELLO, NULL, 0));
