@@ -2,7 +2,9 @@
 /*
  * The Linux guest's load generator: runs the load of ../common/workload.h on most of the memory
  * and tells about it on the serial port. Parameters come with the kernel's command line, as the
- * tiny guest's do, and one more: fill=PERCENT of the memory that is available (default 80).
+ * tiny guest's do, and two more, in percent of the memory that is available: fill= is what the load
+ * gets (default 80); used= is written and given back before, so that the guest has free memory like
+ * one that has been running for a while (default 0).
  */
 
 #include <errno.h>
@@ -20,6 +22,7 @@
 #define IDLE_US 1000
 #define CALIBRATION_ROUNDS 20000u
 #define DEFAULT_FILL_PERCENT 80u
+#define DEFAULT_USED_PERCENT 0u
 
 static int serial_fd = 2;
 
@@ -82,19 +85,21 @@ read_file(const char *path, char *buf, size_t size)
     close(fd);
 }
 
+/* Pages that a word like "fill=" of the command line asks for. */
 static uint32_t
-pages_to_use(const char *cmdline)
+pages_to_use(const char *cmdline, const char *key, unsigned long percent)
 {
     char meminfo[4096];
-    const char *word = strstr(cmdline, "fill="), *available;
-    unsigned long percent = word ? strtoul(word + 5, NULL, 10) : DEFAULT_FILL_PERCENT;
+    const char *word = strstr(cmdline, key), *available;
     unsigned long long kib;
 
+    if (word)
+        percent = strtoul(word + strlen(key), NULL, 10);
     read_file("/proc/meminfo", meminfo, sizeof(meminfo));
     available = strstr(meminfo, "MemAvailable:");
     errno = EINVAL;
-    if (!available || percent < 1 || percent > 95)
-        die("fill= must be a percentage up to 95");
+    if (!available || percent > 95)
+        die("fill= and used= must be percentages up to 95");
     kib = strtoull(available + 13, NULL, 10) * percent / 100;
     return (uint32_t)(kib * 1024 / WL_PAGE_SIZE);
 }
@@ -108,6 +113,17 @@ get_memory(size_t bytes)
     if (p == MAP_FAILED)
         die("cannot get the memory");
     return p;
+}
+
+static void
+use_and_free(size_t bytes)
+{
+    void *p = bytes ? get_memory(bytes) : NULL;
+
+    if (p) {
+        memset(p, 0x5a, bytes);
+        munmap(p, bytes);
+    }
 }
 
 static uint32_t
@@ -171,7 +187,8 @@ main(int argc, char **argv)
         errno = EINVAL;
         die(bad);
     }
-    n_pages = pages_to_use(cmdline);
+    n_pages = pages_to_use(cmdline, "fill=", DEFAULT_FILL_PERCENT);
+    use_and_free((size_t)pages_to_use(cmdline, "used=", DEFAULT_USED_PERCENT) * WL_PAGE_SIZE);
     pages = get_memory((size_t)n_pages * WL_PAGE_SIZE);
     params.cost_rounds = calibrate_cost(params.cost_us);
     wl_init(&load, &params, pages, get_memory((size_t)n_pages * sizeof(uint32_t)), n_pages);
