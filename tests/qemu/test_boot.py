@@ -25,13 +25,16 @@ class Boot(test_migration.MigrationTest):
         lines = [line.split() for line in text.split('\n')[:-1]]
         return [[int(field) for field in line[1:]] for line in lines if line[:1] == ['hb']]
 
-    def test_verifies_its_memory(self):
-        """SeaBIOS and multiboot; the guest writes and verifies while it is migrated."""
+    def verify(self, src_psp=(), batch_pages=4):
         load = 'pattern=hot rate=500 verify=20000 beat=20'
-        src = self.source(self.tiny('src', load), psp_args=('--time-scale', '20'))
-        dst = self.destination(self.tiny('dst', load), psp_args=('--time-scale', '20'))
+        scale = ('--time-scale', '20')
+        src = self.source(self.tiny('src', load), psp_args=(*scale, *src_psp))
+        dst = self.destination(self.tiny('dst', load), psp_args=scale)
         self.wait_until(lambda: self.beats('src'))
-        self.complete(src, dst)
+        self.start(src, dst)
+        src.qmp.cmd('x-sev-migration-tune', batch_pages=batch_pages)
+        self.wait_status(src, 'completed')
+        self.wait_status(dst, 'completed')
         self.wait_until(lambda: self.beats('dst'))
         first = self.beats('dst')[0]
         self.assertGreaterEqual(first[0], self.beats('src')[-1][0])
@@ -40,6 +43,14 @@ class Boot(test_migration.MigrationTest):
         last = self.beats('dst')[-1]
         self.assertEqual(last[5], 0, 'memory is damaged')
         self.assertGreater(last[2], first[2])
+
+    def test_verifies_its_memory(self):
+        """SeaBIOS and multiboot; the guest writes and verifies while it is migrated."""
+        self.verify()
+
+    def test_verifies_fragmented_memory(self):
+        """Packets that are refused and cut do not overtake newer content of their pages."""
+        self.verify(('--contiguity', 'fragmented:3:3'), batch_pages=256)
 
 
 class Probe(harness.TestCase):

@@ -172,6 +172,47 @@ class MovesMemory(MigrationTest):
         self.assertEqual(send['commands'], send['pages'])
         self.assertEqual(send['contiguity-splits'], send['pages'] - 1)
 
+    def test_fragmented(self):
+        """A packet that is not contiguous on the host is cut there and sent nevertheless."""
+        for batch_pages, submit in (4, ()), (64, ()), (12, ('--max-submit-commands', '3')):
+            with self.subTest(batch_pages=batch_pages, submit=submit):
+                self.renew()
+                psp_args = ('--time-scale', '100', '--contiguity', 'fragmented:7:3')
+                src = self.source(psp_args=psp_args + submit)
+                dst = self.destination()
+                self.start(src, dst)
+                src.qmp.cmd('x-sev-migration-tune', batch_pages=batch_pages)
+                self.wait_status(src, 'completed')
+                self.wait_status(dst, 'completed')
+                self.assertEqual(guests.memory(src, self.dir), guests.memory(dst, self.dir))
+                send = src.qmp.cmd('x-query-sev-migration')['send']
+                received = dst.qmp.cmd('x-query-sev-migration')['receive']
+                self.assertEqual(send['pages'], guests.RAM_MIB << 8)
+                refused = firmware.stats(src.psp)['contiguity_splits']
+                # The destination's backing pages are 2 MiB
+                self.assertEqual(send['contiguity-splits'], refused + guests.RAM_MIB // 2 - 1)
+                # Runs of three pages on average, some of which a command would end at anyhow
+                self.assertGreater(refused, send['pages'] // 12)
+                self.assertLess(refused, send['pages'] // 2)
+                self.assertEqual(send['commands'], received['commands'])
+
+    def test_fragmented_busy(self):
+        """Where memory is apart is found out once: later passes are not refused."""
+        psp_args = ('--time-scale', '50', '--contiguity', 'fragmented:7:2')
+        src = self.source(busy.args(self.dir), psp_args=psp_args)
+        dst = self.destination(busy.args(self.dir))
+        busy.wait_busy(self, src, 2)
+        self.start(src, dst, downtime_ms=1)
+        src.qmp.cmd('x-sev-migration-tune', switchover='hold', batch_pages=16, lease_ms=60000)
+        self.wait_until(lambda: src.qmp.cmd('x-query-sev-migration')['ram']['pass'] > 3)
+        refused = firmware.stats(src.psp)['contiguity_splits']
+        self.assertGreater(refused, 0)
+        self.wait_until(lambda: src.qmp.cmd('x-query-sev-migration')['ram']['pass'] > 9)
+        self.assertEqual(firmware.stats(src.psp)['contiguity_splits'], refused)
+        src.qmp.cmd('x-sev-migration-tune', switchover='now', lease_ms=60000)
+        self.wait_status(src, 'completed')
+        busy.wait_busy(self, dst, 2)
+
     def test_smaller_commands_there(self):
         """The destination's firmware may take less in a command than the source's."""
         src = self.source()
