@@ -5,6 +5,7 @@ import time
 import unittest
 
 import busy
+import harness
 from test_tune import Tuned, tune
 
 
@@ -49,6 +50,30 @@ class Throttle(Tuned):
         shares = self.shares()
         self.assertShare(95, shares[0][1])
         self.assertEqual(shares[1][1], 0)
+
+    def test_dirtied_pages(self):
+        """What each vCPU writes, once between two syncs: busy.S goes round eight pages."""
+        self.wait_until(lambda: self.query()['ram']['pass'] > 1)
+        first = self.query()
+        self.wait_until(lambda: self.query()['ram']['sync-count'] >= first['ram']['sync-count'] + 20)
+        last = self.query()
+        syncs = last['ram']['sync-count'] - first['ram']['sync-count']
+        for before, after in zip(first['vcpus'], last['vcpus']):
+            dirtied = after['dirtied-pages'] - before['dirtied-pages']
+            self.assertGreater(dirtied, 8)
+            self.assertLessEqual(dirtied, 8 * (syncs + 1))
+        self.src.qmp.cmd('stop')
+        first = busy.vcpus(self.src)
+        syncs = self.query()['ram']['sync-count']
+        self.wait_until(lambda: self.query()['ram']['sync-count'] > syncs + 2)
+        for i, vcpu in busy.vcpus(self.src).items():
+            self.assertEqual(vcpu['dirtied-pages'], first[i]['dirtied-pages'])
+
+    def wait_until(self, condition):
+        deadline = time.monotonic() + harness.PATIENCE_S
+        while not condition():
+            self.assertLess(time.monotonic(), deadline, 'waited in vain')
+            time.sleep(0.02)
 
     def stuns(self, seconds=2.0):
         """How often vCPU 0 was stunned."""
