@@ -19,8 +19,10 @@ import unittest
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-QEMU = os.environ.get('SEVMIG_QEMU', str(ROOT / 'build/qemu/build/qemu-system-x86_64'))
-SWPSP = os.environ.get('SEVMIG_SWPSP', str(ROOT / 'build/plugin/qemu/swpsp/swpsp'))
+BUILD = pathlib.Path(os.environ.get('SEVMIG_BUILD', ROOT / 'build'))
+QEMU = os.environ.get('SEVMIG_QEMU',
+                      str(BUILD / 'install.qemu/usr/lib/sevmig/qemu-system-x86_64'))
+SWPSP = os.environ.get('SEVMIG_SWPSP', str(BUILD / 'install.plugin/usr/bin/swpsp'))
 # Where a QEMU that is not installed finds the guests' firmware.
 FIRMWARE = [arg for path in ('/usr/share/seabios', '/usr/share/qemu') for arg in ('-L', path)]
 # Generous: a test host may be slow. No test measures anything against it.
@@ -169,6 +171,17 @@ class Qemu(Process):
         return super().stop(kill)
 
 
+class Swpsp(Process):
+    """A software firmware that listens on `path`."""
+
+    def __init__(self, name, directory, args=()):
+        self.path = directory / f'{name}.sock'
+        self.path.unlink(missing_ok=True)  # of one that was killed
+        super().__init__(name, [SWPSP, '--socket', str(self.path), '--state',
+                                str(directory / f'{name}.d'), *args], directory)
+        self.wait_for(self.path)
+
+
 def sev_args(firmware, policy=0, **more):
     """QEMU arguments that make a guest an SEV guest of the firmware behind a socket."""
     extra = ''.join(f',{k.replace("_", "-")}={v}' for k, v in more.items())
@@ -193,13 +206,10 @@ class TestCase(unittest.TestCase):
 
     def start_swpsp(self, name='psp', args=()):
         """A software firmware; the path of its socket."""
-        path = self.dir / f'{name}.sock'
-        psp = Process(name, [SWPSP, '--socket', str(path), '--state',
-                             str(self.dir / f'{name}.d'), *args], self.dir)
+        psp = Swpsp(name, self.dir, args)
         self.addCleanup(psp.stop)
         self.processes.append(psp)
-        psp.wait_for(path)
-        return path
+        return psp.path
 
     def start_sev_pair(self, args, time_scale=100):
         """Source and destination, each with a firmware that is `time_scale` times too fast."""

@@ -8,41 +8,27 @@ import unittest
 
 import harness
 import test_migration
+import tiny
 
 
 class Boot(test_migration.MigrationTest):
 
-    def tiny(self, name, load):
-        """Arguments of a tiny guest that tells about itself on <name>.serial."""
-        subprocess.run(['make', '-s', '-C', harness.ROOT / 'tests/guests/tiny',
-                        f'OUT={self.dir}'], check=True)
-        return ['-accel', 'tcg', '-m', '32', '-kernel', f'{self.dir}/tiny.elf', '-append', load,
-                '-serial', f'file:{self.dir}/{name}.serial']
-
-    def beats(self, name):
-        """The heartbeats so far: sequence, guest ms, work, verified pages, walks, errors."""
-        text = (self.dir / f'{name}.serial').read_text().replace('\r', '')
-        lines = [line.split() for line in text.split('\n')[:-1]]
-        return [[int(field) for field in line[1:]] for line in lines if line[:1] == ['hb']]
-
     def verify(self, src_psp=(), batch_pages=4):
-        load = 'pattern=hot rate=500 verify=20000 beat=20'
+        args = tiny.args(self.dir, 'pattern=hot rate=500 verify=20000 beat=20', ram_mib=32)
+        here, there = (tiny.Serial(self.dir / f'{name}.serial') for name in ('src', 'dst'))
         scale = ('--time-scale', '20')
-        src = self.source(self.tiny('src', load), psp_args=(*scale, *src_psp))
-        dst = self.destination(self.tiny('dst', load), psp_args=scale)
-        self.wait_until(lambda: self.beats('src'))
+        src = self.source([*args, *here.args], psp_args=(*scale, *src_psp))
+        dst = self.destination([*args, *there.args], psp_args=scale)
+        here.wait(lambda beats: True, 'the boot')
         self.start(src, dst)
         src.qmp.cmd('x-sev-migration-tune', batch_pages=batch_pages)
         self.wait_status(src, 'completed')
         self.wait_status(dst, 'completed')
-        self.wait_until(lambda: self.beats('dst'))
-        first = self.beats('dst')[0]
-        self.assertGreaterEqual(first[0], self.beats('src')[-1][0])
-        # A whole walk that began here
-        self.wait_until(lambda: self.beats('dst')[-1][4] >= first[4] + 2)
-        last = self.beats('dst')[-1]
-        self.assertEqual(last[5], 0, 'memory is damaged')
-        self.assertGreater(last[2], first[2])
+        there.wait(lambda beats: True, 'a heartbeat')
+        first = there.beats[0]
+        self.assertGreaterEqual(first.seq, here.poll()[-1].seq)
+        there.wait_verified()
+        self.assertGreater(there.beats[-1].work_pages, first.work_pages)
 
     def test_verifies_its_memory(self):
         """SeaBIOS and multiboot; the guest writes and verifies while it is migrated."""
