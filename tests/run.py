@@ -25,6 +25,7 @@ MESON_SUITES = ("qmp", "control", "trace", "policy", "daemon", "hook", "cli", "s
 PYTHON_SUITES = {
     "source": ("tests/source", "house rules that a program can check"),
     "qemu": ("tests/qemu", "the patched QEMU and swpsp, without libvirt"),
+    "soak": ("tests/soak", "migrations back and forth, tuned at random"),
     "lab": ("tests/lab", "the lab's own analysis, without hosts"),
     "hosts": ("tests/hosts", "two libvirt hosts"),
 }

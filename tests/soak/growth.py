@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Sizes of a process over time, and whether it grew."""
+
+import dataclasses
+import os
+import pathlib
+import re
+import statistics
+
+# Samples at the beginning and at the end that are compared.
+WINDOW = 50
+
+
+@dataclasses.dataclass(frozen=True)
+class Size:
+    rss_kib: int
+    fds: int
+
+    @classmethod
+    def of(cls, pid):
+        status = pathlib.Path(f'/proc/{pid}/status').read_text()
+        return cls(int(re.search(r'^VmRSS:\s+(\d+) kB$', status, re.M).group(1)),
+                   len(os.listdir(f'/proc/{pid}/fd')))
+
+
+class Growth:
+    """Sizes in the order in which they were taken."""
+
+    def __init__(self):
+        self.sizes = []
+
+    def add(self, size):
+        self.sizes.append(size)
+
+    def medians(self, field):
+        """Of the first and of the last samples; of a third each if there are few."""
+        values = [getattr(size, field) for size in self.sizes]
+        window = max(1, min(WINDOW, len(values) // 3))
+        return statistics.median(values[:window]), statistics.median(values[-window:])
+
+    def summary(self):
+        result = {'samples': len(self.sizes)}
+        for field in ('rss_kib', 'fds'):
+            first, last = self.medians(field)
+            result[field] = {'first': first, 'last': last,
+                             'max': max(getattr(size, field) for size in self.sizes)}
+        return result

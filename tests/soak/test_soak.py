@@ -1,0 +1,48 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A short soak, and what tells a leak from noise."""
+
+import unittest
+
+from growth import Growth, Size
+from soak import run
+
+
+class Leaks(unittest.TestCase):
+    def growth(self, values):
+        growth = Growth()
+        for rss_kib, fds in values:
+            growth.add(Size(rss_kib, fds))
+        return growth
+
+    def test_steady(self):
+        noisy = [(50000 + 3000 * (i % 2), 16 + i % 2) for i in range(500)]
+        self.assertEqual(run.leaks({'qemu': self.growth(noisy)}), [])
+
+    def test_one_page_each_time(self):
+        growth = self.growth([(50000 + 8 * i, 16) for i in range(500)])
+        self.assertEqual(run.leaks({'qemu': growth}),
+                         ['qemu: rss_kib grew from 50196 to 53796'])
+
+    def test_one_file_in_ten(self):
+        growth = self.growth([(50000, 16 + i // 10) for i in range(500)])
+        self.assertEqual(run.leaks({'swpsp-a': growth}), ['swpsp-a: fds grew from 18 to 63'])
+
+    def test_few_samples(self):
+        self.assertEqual(self.growth([(1, 1), (2, 2), (30, 3)]).medians('rss_kib'), (1, 30))
+        self.assertEqual(self.growth([(1, 1)]).medians('fds'), (1, 1))
+
+
+class Short(unittest.TestCase):
+    def test_dozen(self):
+        """Twelve completed migrations; `lab soak` makes hundreds."""
+        result = run.soak(12, 1, lambda text: None)
+        self.assertEqual(result['counts']['completed'], 12, result)
+        self.assertGreaterEqual(result['counts']['verified'], 12)
+        self.assertGreaterEqual(result['counts']['tunes'], 24)
+        self.assertLessEqual(result['processes']['qemu']['fds']['max'],
+                             result['processes']['qemu']['fds']['first'] + 1, result)
+
+
+if __name__ == '__main__':
+    unittest.main()
