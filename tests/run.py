@@ -27,6 +27,7 @@ PYTHON_SUITES = {
     "qemu": ("tests/qemu", "the patched QEMU and swpsp, without libvirt"),
     "soak": ("tests/soak", "migrations back and forth, tuned at random"),
     "lab": ("tests/lab", "the lab's own analysis, without hosts"),
+    "bench": ("tests/bench", "the benchmarks' own arithmetic"),
     "hosts": ("tests/hosts", "two libvirt hosts"),
 }
 
