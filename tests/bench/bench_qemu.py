@@ -7,7 +7,11 @@ the worst of them.
 
 from __future__ import annotations
 
-from . import qemu_bulk, qemu_free, qemu_link, qemu_switchover, qemu_throttle
+from . import qemu_bulk, qemu_free, qemu_link, qemu_switchover, qemu_throttle, theory
+
+# Of the cost model, before the time scale; `scale` and `f` stand beside each figure.
+CONDITIONS = {"page_us": theory.PAGE_US, "submit_share_of_fixed_cost": theory.SUBMIT_SHARE,
+              "command_pages": theory.COMMAND_PAGES}
 
 PARTS = [qemu_bulk.PART, qemu_link.OVERLAP, qemu_link.ZERO_COST, qemu_switchover.LATE,
          qemu_throttle.ACCURACY, qemu_throttle.LEASE, qemu_switchover.DOWNTIME,

@@ -3,7 +3,7 @@
 """Entry of the benchmarks; `lab bench` runs it in the Debian 13 tree.
 
 A benchmark is a module bench_NAME.py of this directory: its first line says what it measures, its
-PARTS how (runner.Part).
+PARTS how (runner.Part), its CONDITIONS what all figures depend on.
 """
 
 import argparse
@@ -54,15 +54,17 @@ def main():
         parser.error(f"say which benchmark: {', '.join(known)}")
     if options.runs < 1:
         parser.error("--runs must be 1 or more")
-    parts = chosen(known[options.name].PARTS, options.only)
+    bench = known[options.name]
+    parts = chosen(bench.PARTS, options.only)
     if not parts:
         parser.error(f"--only {options.only} is no part of {options.name} and no key; see --list")
     try:
-        run_parts(options.name, parts, options.runs, options.json, Console())
+        whole = run_parts(options.name, bench.CONDITIONS, parts, options.runs, options.json,
+                          Console())
     except KeyboardInterrupt:
         print("lab: interrupted", file=sys.stderr)
         return 130
-    return 0
+    return 0 if whole else 1
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from . import theory, window
@@ -35,7 +34,6 @@ def bulk_run(bench: Bench, scale: int) -> None:
         limits = src.qmp.cmd("x-query-sev-migration")["limits"]
         if limits["max-batch-pages"] != MAX_BATCH:
             raise ValueError(f"the largest batch is {limits['max-batch-pages']}, not {MAX_BATCH}")
-        before_s = 0.0
         for split, batches in BATCHES.items():
             rates = {}
             for batch in batches:
@@ -43,9 +41,7 @@ def bulk_run(bench: Bench, scale: int) -> None:
                 submission_s = theory.submission_us(batch, split, scale) / 1e6
                 tune(src, batch_pages=batch)
                 rig.set_cost(src, dst, cost_split=split)
-                # what was gathered under the values before is served first
-                time.sleep(3 * before_s + 2 * submission_s + 0.05)
-                before_s = submission_s
+                window.settle(src.psp, submission_s)
                 seen = window.measure(src.psp, submission_s, least_s)
                 rates[batch] = seen.pages_per_s
                 bench.figures.add(rate_name(scale, split, batch), seen.pages_per_s /

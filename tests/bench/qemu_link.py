@@ -22,7 +22,7 @@ SETTLE_S = 0.5
 CASES = {"firmware alone": (True, False), "link alone": (False, True), "both": (True, True)}
 
 PLAIN = "plain QEMU"
-NOISE_MIB = 512
+NOISE_MIB = 256
 ZERO_COST_BATCHES = (4, 64, 1024)
 
 

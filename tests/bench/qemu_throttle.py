@@ -19,8 +19,8 @@ GUEST = tiny_guest(24, "pattern=uniform rate=0 ws=1 verify=0 beat=2")
 SCALE = 100
 PERCENTS = (5, 25, 50, 75, 95)
 SLICES_US = (200, 1000, 10000)
-SETTLE_S = 0.25
-WINDOW_S = 1.5
+SETTLE_S = 0.15
+WINDOW_S = 1.2
 
 LEASE_MS = 500
 LATE_S = 9  # the stun that the lease ends would take this long by itself

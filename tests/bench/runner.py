@@ -43,27 +43,43 @@ class Bench:
         self._console.status(f"{self._part.name}: {text}")
 
 
-def run_parts(name: str, parts: list[Part], n_runs: int, json_path: Path | None,
-              console: Console) -> None:
-    """A part that fails ends the run, with what was measured before in the file."""
-    result: dict[str, Any] = {"bench": name, "runs": n_runs}
+def run_part(part: Part, bench: Bench, console: Console) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The keys that the part makes, and its figures as JSON."""
+    started_s = time.monotonic()
+    console.line(f"\n{part.name}: {part.what}")
+    part.run(bench)
+    for figure in bench.figures:
+        console.line(figures.row(figure))
+    summary = part.summary(bench.figures)
+    for key, value in summary.items():
+        console.line(f"  {key} = {json.dumps(value)}")
+    console.line(f"  ({time.monotonic() - started_s:.0f} s)")
+    return summary, {f"{part.name}: {figure.name}": figure.as_json() for figure in bench.figures}
+
+
+def run_parts(name: str, conditions: dict[str, Any], parts: list[Part], n_runs: int,
+              json_path: Path | None, console: Console) -> bool:
+    """A part that fails does not stop the others; false if one did."""
+    result: dict[str, Any] = {}
     details: dict[str, Any] = {}
+    failed: list[str] = []
+    console.line(f"{name}, {n_runs} runs; {json.dumps(conditions)}")
     console.line(figures.head())
     try:
         for part in parts:
-            started_s = time.monotonic()
-            console.line(f"\n{part.name}: {part.what}")
-            bench = Bench(part, n_runs, f"lab bench {name} --only {part.name} --runs {n_runs}",
-                          console)
-            part.run(bench)
-            for figure in bench.figures:
-                console.line(figures.row(figure))
-                details[f"{part.name}: {figure.name}"] = figure.as_json()
-            summary = part.summary(bench.figures)
+            command = f"lab bench {name} --only {part.name} --runs {n_runs}"
+            try:
+                summary, figures_json = run_part(part, Bench(part, n_runs, command, console),
+                                                 console)
+            except Exception as error:  # whatever it is, the other parts can be measured
+                console.line(f"  FAILED: {type(error).__name__}: {error}")
+                failed.append(part.name)
+                continue
             result.update(summary)
-            for key, value in summary.items():
-                console.line(f"  {key} = {json.dumps(value)}")
-            console.line(f"  ({time.monotonic() - started_s:.0f} s)")
+            details.update(figures_json)
     finally:
         if json_path:
-            json_path.write_text(json.dumps({**result, "figures": details}, indent=2) + "\n")
+            json_path.write_text(json.dumps({
+                **result, "bench": name, "runs": n_runs, "conditions": conditions,
+                "failed": failed, "figures": details}, indent=2) + "\n")
+    return not failed

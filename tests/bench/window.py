@@ -17,6 +17,7 @@ import harness
 LONG_S = 0.004      # submissions longer than this are waited for
 LOOKS = 40          # at the counters during one of them
 LEAST_SUBMISSIONS = 4
+IN_FLIGHT = 3       # submissions that may have been gathered already: two submitted, one on its way
 
 
 @dataclass(frozen=True)
@@ -37,16 +38,27 @@ class Window:
         return self.service_s / self.seconds
 
 
-def _next(psp: Path, submission_s: float) -> dict:
-    """The firmware's counters, at the beginning of a submission if those are long."""
-    now = first = firmware.stats(psp)
+def _after(psp: Path, submissions: int, submission_s: float) -> dict:
+    """The firmware's counters when it has begun to serve so many more submissions."""
+    now = firmware.stats(psp)
+    until = now["submissions"] + submissions
     deadline = time.monotonic() + harness.PATIENCE_S
-    while submission_s > LONG_S and now["submissions"] == first["submissions"]:
+    while now["submissions"] < until:
         if time.monotonic() > deadline:
             raise TimeoutError("the firmware has nothing to do: the guest is too small")
         time.sleep(max(submission_s / LOOKS, 0.001))
         now = firmware.stats(psp)
     return now
+
+
+def _next(psp: Path, submission_s: float) -> dict:
+    """The counters at the beginning of a submission, if those are long."""
+    return _after(psp, 1 if submission_s > LONG_S else 0, submission_s)
+
+
+def settle(psp: Path, submission_s: float) -> None:
+    """Wait until what was gathered before the newest tune has been served."""
+    _after(psp, IN_FLIGHT, submission_s)
 
 
 def measure(psp: Path, submission_s: float, least_s: float) -> Window:
