@@ -79,3 +79,11 @@ images_build() {
 build_images() {
     step images "build the guest images" images_build
 }
+
+fuzz() {
+    [[ ${1-} == stream ]] || die "'${1-}' is not a fuzzer: say stream"
+    tree_make
+    build_qemu
+    tree_run env PYTHONDONTWRITEBYTECODE=1 tests/fuzz/stream/fuzz \
+        --qemu "$build/qemu" --output "$build/fuzz" "${@:2}"
+}

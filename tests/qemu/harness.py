@@ -29,6 +29,13 @@ FIRMWARE = [arg for path in ('/usr/share/seabios', '/usr/share/qemu') for arg in
 PATIENCE_S = 60
 
 
+def qemu_build():
+    """Where qemu/build worked: the sources and objects of the QEMU under test."""
+    if not (BUILD / 'qemu/obj/build.ninja').exists():
+        raise unittest.SkipTest('SEVMIG_QEMU names a program, and its build is not here')
+    return BUILD / 'qemu'
+
+
 class QmpError(Exception):
     """An error reply: its class and its words."""
 

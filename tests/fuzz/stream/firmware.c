@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A firmware that ends the process when it is not called as its interface demands
+ *
+ * It encrypts with a constant, so that every packet can be authentic and the fuzzer gets past it;
+ * the first bytes of a packet's header say whether it is to be refused:
+ *
+ *   flags 0xfe.. : when it is submitted      flags 0x80..0xfd : when it is collected
+ */
+#include "fuzz.h"
+
+#include "exec/ramblock.h"
+#include "hw/boards.h"
+#include "qapi/error.h"
+
+#define TYPE_FUZZ_GUEST "fuzz-guest"
+#define FUZZ_KEY 0xa5
+#define FUZZ_PAGE 4096
+
+/* A platform is a row of this table; the high bit says that it has no return path. */
+static const CgsMigrationLimits platforms[] = {
+    {4 * FUZZ_PAGE, 16, 0},
+    {FUZZ_PAGE, 1, 0},
+    {4 * FUZZ_PAGE, 2, 2 * FUZZ_PAGE},
+    {64 * FUZZ_PAGE, 4094, 2 << 20},
+    {5 * FUZZ_PAGE, 4, FUZZ_PAGE},
+};
+
+uint8_t fuzz_memory[FUZZ_RAM_BYTES];
+
+static struct {
+    FuzzGuest state;
+    CgsMigrationLimits limits;
+    uint64_t submitted, collected; /* tags */
+} firmware;
+
+void
+fuzz_firmware_reset(FuzzGuest state, uint8_t platform)
+{
+    memset(&firmware, 0, sizeof(firmware));
+    firmware.state = state;
+    firmware.limits = platforms[(platform & 0x7f) % ARRAY_SIZE(platforms)];
+}
+
+FuzzGuest
+fuzz_firmware_state(void)
+{
+    return firmware.state;
+}
+
+static void
+get_limits(ConfidentialGuestSupport *cgs, CgsMigrationLimits *limits)
+{
+    *limits = firmware.limits;
+}
+
+static GByteArray *
+bytes_new(size_t len)
+{
+    return g_byte_array_new_take(g_malloc0(len), len);
+}
+
+static bool
+get_identity(ConfidentialGuestSupport *cgs, CgsMigrationIdentity *identity, Error **errp)
+{
+    g_assert(!identity->pdh && !identity->chain && !identity->amd);
+    identity->pdh = bytes_new(2084);
+    identity->chain = bytes_new(6252);
+    identity->amd = bytes_new(0);
+    return true;
+}
+
+static bool
+receive_start(ConfidentialGuestSupport *cgs, const CgsMigrationSession *session, Error **errp)
+{
+    g_assert(session->pdh && session->session);
+    if (firmware.state != FUZZ_GUEST_NONE || session->pdh->len != 2084 ||
+        session->session->len != 128) {
+        error_setg(errp, "RECEIVE_START refused");
+        return false;
+    }
+    firmware.state = FUZZ_GUEST_RECEIVING;
+    return true;
+}
+
+/* The firmware has seen an error: it forgets what it was about to do. */
+static bool
+refuse(CgsMigrationSubmission *sub, uint32_t done, const char *what, Error **errp)
+{
+    sub->n_done = done;
+    firmware.collected = firmware.submitted;
+    error_setg(errp, "%s refused", what);
+    return false;
+}
+
+static bool
+submit(CgsMigrationSubmission *sub, Error **errp)
+{
+    uint64_t bytes = 0;
+
+    g_assert(firmware.submitted - firmware.collected < CGS_SUBMISSIONS_IN_FLIGHT);
+    g_assert(sub->n_packets && sub->n_packets <= firmware.limits.submit_commands);
+    for (uint32_t i = 0; i < sub->n_packets; i++) {
+        const CgsMigrationPacket *packet = &sub->packets[i];
+
+        g_assert(packet->len && packet->len % FUZZ_PAGE == 0 && packet->addr % FUZZ_PAGE == 0);
+        g_assert(packet->len <= firmware.limits.command_bytes);
+        g_assert(packet->addr < FUZZ_RAM_BYTES && packet->len <= FUZZ_RAM_BYTES - packet->addr);
+        bytes += packet->len;
+    }
+    g_assert(bytes == sub->data_len);
+    if (sub->packets[0].header[0] >= 0xfe) {
+        return refuse(sub, 0, "submission", errp);
+    }
+    sub->tag = ++firmware.submitted;
+    return true;
+}
+
+static bool
+send_submit(ConfidentialGuestSupport *cgs, CgsMigrationSubmission *sub, Error **errp)
+{
+    g_assert(firmware.state == FUZZ_GUEST_SENDING);
+    memset(sub->packets[0].header, 0, CGS_PACKET_HEADER_SIZE);
+    return submit(sub, errp);
+}
+
+static bool
+receive_submit(ConfidentialGuestSupport *cgs, CgsMigrationSubmission *sub, Error **errp)
+{
+    g_assert(firmware.state == FUZZ_GUEST_RECEIVING);
+    return submit(sub, errp);
+}
+
+static bool
+collect(CgsMigrationSubmission *sub, Error **errp)
+{
+    if (firmware.submitted == firmware.collected) {
+        return refuse(sub, 0, "what was forgotten", errp);
+    }
+    g_assert(sub->tag == ++firmware.collected);
+    for (size_t i = 0; i < sub->data_len; i++) {
+        sub->data[i] ^= FUZZ_KEY;
+    }
+    sub->n_done = sub->n_packets;
+    sub->service_us = sub->wait_us = 1;
+    return true;
+}
+
+static bool
+send_collect(ConfidentialGuestSupport *cgs, CgsMigrationSubmission *sub, Error **errp)
+{
+    g_assert(firmware.state == FUZZ_GUEST_SENDING);
+    return collect(sub, errp);
+}
+
+static bool
+receive_collect(ConfidentialGuestSupport *cgs, CgsMigrationSubmission *sub, Error **errp)
+{
+    const uint8_t *data = sub->data;
+
+    g_assert(firmware.state == FUZZ_GUEST_RECEIVING);
+    for (uint32_t i = 0; i < sub->n_packets; i++) {
+        if (sub->packets[i].header[0] >= 0x80) {
+            return refuse(sub, i, "packet", errp);
+        }
+    }
+    if (!collect(sub, errp)) {
+        return false;
+    }
+    for (uint32_t i = 0; i < sub->n_packets; i++) {
+        memcpy(fuzz_memory + sub->packets[i].addr, data, sub->packets[i].len);
+        data += sub->packets[i].len;
+    }
+    return true;
+}
+
+static bool
+receive_finish(ConfidentialGuestSupport *cgs, Error **errp)
+{
+    g_assert(firmware.state == FUZZ_GUEST_RECEIVING);
+    g_assert(firmware.submitted == firmware.collected);
+    firmware.state = FUZZ_GUEST_RUNNING;
+    return true;
+}
+
+static bool
+send_start(ConfidentialGuestSupport *cgs, const CgsMigrationIdentity *peer,
+           CgsMigrationSession *session, Error **errp)
+{
+    g_assert(firmware.state == FUZZ_GUEST_RUNNING);
+    g_assert(peer->pdh && peer->chain && peer->amd && !session->pdh && !session->session);
+    if (peer->pdh->len && peer->pdh->data[0] >= 0x80) {
+        error_setg(errp, "SEND_START refused");
+        return false;
+    }
+    session->pdh = bytes_new(2084);
+    session->session = bytes_new(128);
+    firmware.state = FUZZ_GUEST_SENDING;
+    return true;
+}
+
+static bool
+send_cancel(ConfidentialGuestSupport *cgs, Error **errp)
+{
+    g_assert(firmware.state == FUZZ_GUEST_SENDING);
+    firmware.state = FUZZ_GUEST_RUNNING;
+    firmware.collected = firmware.submitted;
+    return true;
+}
+
+static bool
+send_finish(ConfidentialGuestSupport *cgs, Error **errp)
+{
+    g_assert_not_reached(); /* no migration is completed here */
+}
+
+static const ConfidentialGuestMigrationOps operations = {
+    .firmware = "fuzz",
+    .get_limits = get_limits,
+    .send_start = send_start,
+    .send_submit = send_submit,
+    .send_collect = send_collect,
+    .send_finish = send_finish,
+    .send_cancel = send_cancel,
+    .get_identity = get_identity,
+    .receive_start = receive_start,
+    .receive_submit = receive_submit,
+    .receive_collect = receive_collect,
+    .receive_finish = receive_finish,
+};
+
+static const ConfidentialGuestMigrationOps *
+get_migration_ops(ConfidentialGuestSupport *cgs, Error **errp)
+{
+    return &operations;
+}
+
+static void
+class_init(ObjectClass *class, void *data)
+{
+    CONFIDENTIAL_GUEST_SUPPORT_CLASS(class)->get_migration_ops = get_migration_ops;
+}
+
+ConfidentialGuestSupport *
+fuzz_firmware_guest(void)
+{
+    static const TypeInfo info = {
+        .name = TYPE_FUZZ_GUEST,
+        .parent = TYPE_CONFIDENTIAL_GUEST_SUPPORT,
+        .class_init = class_init,
+    };
+
+    type_register_static(&info);
+    return CONFIDENTIAL_GUEST_SUPPORT(object_new(TYPE_FUZZ_GUEST));
+}

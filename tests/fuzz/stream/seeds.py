@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Makes the seeds of the stream fuzzers: pieces of a real migration between two QEMUs.
+
+Run it in the lab's tree with tests/qemu in PYTHONPATH; SEVMIG_QEMU and SEVMIG_SWPSP name the
+programs. The platform, the first byte of each seed, is a row of the table in firmware.c.
+"""
+
+import pathlib
+import struct
+import unittest
+
+import guests
+from test_migration import MigrationTest
+
+CORPUS = pathlib.Path(__file__).resolve().parent / 'corpus'
+RAM_PAGES = 64  # of the fuzzers' guest
+PAGE = 4096
+
+# migration/savevm.h, migration/ram.h, migration/sev-internal.h
+COMMAND, SECTION_PART, SECTION_FOOTER = 8, 2, 0x7e
+CMD_SEV = 12
+FLAG_EOS, FLAG_CONTINUE, FLAG_PAGE, FLAG_ENCRYPTED = 0x10, 0x20, 0x08, 0x100
+BLOCK = b'\x06pc.ram'
+RP_SEV, RP_IDENTITY, RP_ERROR = 8, 1, 2
+
+
+class Recorder(guests.Proxy):
+    """Forwards a migration and keeps what both sides said."""
+
+    def __init__(self, listen, target):
+        self.forth, self.back = bytearray(), bytearray()
+        super().__init__(listen, target, self.note)
+
+    def note(self, buffer):
+        self.forth += buffer
+        return len(buffer)
+
+    def _back(self, dest, source):
+        try:
+            while data := dest.recv(1 << 16):
+                self.back += data
+                source.sendall(data)
+        except OSError:
+            pass
+
+
+def commands(stream):
+    """The SEV commands of a stream, as they are on the wire: GET_IDENTITY and SESSION."""
+    found = []
+    for sub in b'\x01', b'\x02':
+        at = 0
+        while True:
+            at = stream.index(struct.pack('>BH', COMMAND, CMD_SEV), at)
+            length, = struct.unpack_from('>H', stream, at + 3)
+            if stream[at + 5:at + 6] == sub:
+                break
+            at += 1
+        found.append(bytes(stream[at:at + 5 + length]))
+    return found
+
+
+def packets(stream, count):
+    """The first packets of a stream: pairs of their head (with the packet header) and data."""
+    at = stream.index(BLOCK + b'\x01\x00\x00') + len(BLOCK)
+    found = []
+    while len(found) < count:
+        n, = struct.unpack_from('>I', stream, at + 1)
+        at += 5
+        for _ in range(n):
+            length, = struct.unpack_from('>I', stream, at + 14)
+            found.append(bytes(stream[at:at + 70 + length]))
+            at += 70 + length
+        at += 8  # flags of the next record, which continues in the same block
+    return found[:count]
+
+
+def some_pages(packet, page, flags=0, count=1):
+    """A packet of pages, anywhere; its MAC is of no interest to the fuzzers' firmware."""
+    return struct.pack('>QIHI', page * PAGE, count, 52, count * PAGE) + bytes([flags]) + \
+        packet[19:70] + bytes(count * PAGE)
+
+
+def record(*contents, sub_type=1, follows=False):
+    flags = FLAG_ENCRYPTED | (FLAG_CONTINUE if follows else 0)
+    return struct.pack('>Q', flags) + (b'' if follows else BLOCK) + \
+        struct.pack('>BI', sub_type, len(contents)) + b''.join(contents)
+
+
+def plain(block, page, flags=FLAG_PAGE):
+    return struct.pack('>Q', page * PAGE | flags) + bytes([len(block)]) + block + bytes(PAGE)
+
+
+def section(*records):
+    return struct.pack('>BI', SECTION_PART, 2) + b''.join(records) + \
+        struct.pack('>Q', FLAG_EOS) + struct.pack('>BI', SECTION_FOOTER, 2)
+
+
+def load_seeds(stream):
+    keys = b''.join(commands(stream))
+    real = packets(stream, 2)
+    one = some_pages(real[0], 1)
+    return {
+        'keys': b'\0' + keys,
+        'real': b'\0' + keys + section(record(real[0])),
+        'many-records': b'\0' + keys + section(
+            record(one), record(one, some_pages(real[0], 2), follows=True),
+            record(one, follows=True)) + section(record(one)),
+        'plain-memory': b'\0' + keys + section(plain(b'vram', 0), record(one)),
+        'plain-for-private': b'\0' + keys + section(plain(BLOCK[1:], 0)),
+        'refused-submission': b'\0' + keys + section(record(one), record(
+            some_pages(real[0], 2, 0xfe), follows=True)),
+        'refused-packet': b'\2' + keys + section(record(one, some_pages(real[0], 3, 0x80))),
+        'last-page': b'\0' + keys + section(record(some_pages(real[0], RAM_PAGES - 1))),
+        'across-the-end': b'\0' + keys + section(
+            record(some_pages(real[0], RAM_PAGES - 1, count=2))),
+        'no-session': b'\0' + commands(stream)[0] + section(record(one)),
+        'no-return-path': b'\x80' + keys,
+        'small-firmware': b'\1' + keys + section(record(one)),
+        'large-firmware': b'\3' + keys + section(record(real[0])),
+    }
+
+
+def source_seeds(answers):
+    at = answers.index(struct.pack('>HHB', RP_SEV, 25, RP_IDENTITY))
+    limits = at + 5
+    sizes = struct.unpack_from('>III', answers, limits + 12)
+    identity = bytes(answers[at:limits + 24 + sum(sizes)])
+    error = struct.pack('>HHB', RP_SEV, 9, RP_ERROR) + b'no\x07guest'
+
+    def with_limits(*values):
+        return identity[:5] + struct.pack('>III', *values) + identity[17:]
+    return {
+        'real': b'\0' + identity,
+        'error-at-once': b'\0' + error,
+        'error-later': b'\0' + identity + error,
+        'answered-twice': b'\0' + identity + identity,
+        'no-limits': b'\3' + with_limits(0xffffffff, 0xffffffff, 0),
+        'least-limits': b'\0' + with_limits(PAGE, 1, PAGE),
+        'odd-limits': b'\3' + with_limits(PAGE + 1, 3, 2 * PAGE + 1),
+    }
+
+
+class Record(MigrationTest):
+    def test_record(self):
+        src, dst = self.source(), self.destination()
+        for qemu in src, dst:
+            self.set_capabilities(qemu, 'return-path', 'events')
+        dst.qmp.cmd('migrate-incoming', uri=f'unix:{self.dir}/to')
+        recorder = Recorder(f'{self.dir}/proxy', f'{self.dir}/to')
+        self.addCleanup(recorder.close)
+        src.qmp.cmd('migrate', uri=f'unix:{self.dir}/proxy')
+        self.wait_status(src, 'completed')
+        for target, seeds in (('load', load_seeds(recorder.forth)),
+                              ('source', source_seeds(recorder.back))):
+            (CORPUS / target).mkdir(parents=True, exist_ok=True)
+            for name, content in seeds.items():
+                (CORPUS / target / name).write_bytes(content)
+
+
+if __name__ == '__main__':
+    unittest.main(defaultTest='Record')
