@@ -16,6 +16,8 @@ tree_packages=(
     libseccomp-dev libncurses-dev
     # to build QEMU
     dpkg-dev git patch python3-venv flex bison libpixman-1-dev libfdt-dev libgnutls28-dev zlib1g-dev
+    # to compile the kernel patch, and the fuzzers
+    bc libelf-dev clang libclang-rt-19-dev
     # to run the hosts
     libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients dbus-daemon polkitd iproute2 procps
     util-linux kmod ovmf seabios qemu-system-x86 qemu-system-data ipxe-qemu
