@@ -18,8 +18,8 @@
 #include <unistd.h>
 
 /*
- * Where log lines go: standard error unless --log. The time zone is looked up once: in the sandbox it
- * cannot be.
+ * Where log lines go: standard error unless --log. The time zone is looked up once: in the sandbox
+ * it cannot be.
  */
 static FILE *log_file;
 static GTimeZone *log_zone;
@@ -47,16 +47,19 @@ make_firmware(const SwpspOptions *options, GError **error)
 {
     SwpspLimits limits;
     SwpspCost cost;
+    SwpspPlatform platform;
     g_autoptr(SwpspKey) domain_ca = NULL;
 
     if (!swpsp_options_limits(options, &limits, error) ||
-        !swpsp_options_cost(options, &cost, error))
+        !swpsp_options_cost(options, &cost, error) ||
+        !swpsp_options_platform(options, &platform, error))
         return NULL;
     if (options->domain_ca &&
         !(domain_ca = swpsp_identity_load_domain_ca(options->domain_ca, error)))
         return NULL;
 
-    g_autoptr(SwpspIdentity) identity = swpsp_identity_load(options->state, domain_ca, error);
+    platform.domain_ca = domain_ca;
+    g_autoptr(SwpspIdentity) identity = swpsp_identity_load(options->state, &platform, error);
     return identity ? swpsp_firmware_new(g_steal_pointer(&identity), &limits, &cost) : NULL;
 }
 

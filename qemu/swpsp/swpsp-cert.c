@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "swpsp-cert.h"
 
-#include "swpsp-version.h"
-
 #include <stddef.h>
 #include <string.h>
 
@@ -37,7 +35,7 @@ algo_of(uint32_t usage)
 }
 
 bool
-swpsp_cert_init(SwpspCert *cert, uint32_t usage, const SwpspKey *key)
+swpsp_cert_init(SwpspCert *cert, uint32_t usage, const SwpspKey *key, SwpspApi api)
 {
     uint8_t x[SWPSP_P384_SIZE], y[SWPSP_P384_SIZE];
     if (!swpsp_key_point(key, x, y))
@@ -45,8 +43,8 @@ swpsp_cert_init(SwpspCert *cert, uint32_t usage, const SwpspKey *key)
 
     memset(cert, 0, sizeof(*cert));
     cert->version = GUINT32_TO_LE(SWPSP_CERT_VERSION);
-    cert->api_major = SWPSP_API_MAJOR;
-    cert->api_minor = SWPSP_API_MINOR;
+    cert->api_major = api.major;
+    cert->api_minor = api.minor;
     cert->pubkey_usage = GUINT32_TO_LE(usage);
     cert->pubkey_algo = GUINT32_TO_LE(algo_of(usage));
     cert->pubkey.curve = GUINT32_TO_LE(SWPSP_CURVE_P384);
@@ -85,6 +83,12 @@ swpsp_cert_key(const SwpspCert *cert, uint32_t usage)
         !number_load(x, cert->pubkey.qx) || !number_load(y, cert->pubkey.qy))
         return NULL;
     return swpsp_key_from_point(x, y);
+}
+
+SwpspApi
+swpsp_cert_api(const SwpspCert *cert)
+{
+    return (SwpspApi){cert->api_major, cert->api_minor};
 }
 
 bool

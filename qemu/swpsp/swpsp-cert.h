@@ -16,6 +16,7 @@
 
 #include "swpsp-key.h"
 #include "swpsp-proto.h"
+#include "swpsp-version.h"
 
 /* Key usages, as in the pubkey and signature fields. */
 enum {
@@ -76,8 +77,11 @@ typedef struct {
 _Static_assert(sizeof(SwpspCertChain) == SWPSP_CERT_SIZE + SWPSP_CHAIN_SIZE + SWPSP_AMD_SIZE,
                "PDH, chain and stand-ins follow each other");
 
-/* Writes an unsigned certificate for a key. False if the key cannot be encoded. */
-bool swpsp_cert_init(SwpspCert *cert, uint32_t usage, const SwpspKey *key);
+/*
+ * Writes an unsigned certificate for a key, as firmware of that version does. False if the key
+ * cannot be encoded.
+ */
+bool swpsp_cert_init(SwpspCert *cert, uint32_t usage, const SwpspKey *key, SwpspApi api);
 
 /* Fills signature `slot` (0 or 1) with issuer's. */
 bool swpsp_cert_sign(SwpspCert *cert, unsigned slot, uint32_t issuer_usage, const SwpspKey *issuer);
@@ -90,6 +94,9 @@ SwpspKey *swpsp_cert_key(const SwpspCert *cert, uint32_t usage);
 
 /* Whether one of the signatures is by this issuer, of this usage. */
 bool swpsp_cert_signed_by(const SwpspCert *cert, uint32_t issuer_usage, const SwpspKey *issuer);
+
+/* The version of the firmware that made it. */
+SwpspApi swpsp_cert_api(const SwpspCert *cert);
 
 /* PDH <- PEK <- CEK <- ASK <- ARK, and the ARK is `root`. */
 bool swpsp_cert_chain_genuine(const SwpspCertChain *chain, const SwpspKey *root);

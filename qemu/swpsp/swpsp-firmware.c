@@ -125,9 +125,10 @@ run_hello(Call *call)
 {
     const SwpspFirmware *firmware = call->firmware;
     const SwpspContiguity *contiguity = &firmware->limits.contiguity;
+    const SwpspApi api = swpsp_identity_api(firmware->identity);
     const struct swpsp_hello hello = {
-        .api_major = SWPSP_API_MAJOR,
-        .api_minor = SWPSP_API_MINOR,
+        .api_major = api.major,
+        .api_minor = api.minor,
         .build = SWPSP_API_BUILD,
         .max_command_bytes = GUINT32_TO_LE(firmware->limits.max_command_bytes),
         .max_submit_commands = GUINT32_TO_LE(firmware->limits.max_submit_commands),
@@ -156,7 +157,8 @@ run_launch_start(Call *call)
     memcpy(&in, call->in, sizeof(in));
     if (swpsp_guest_table_full(call->firmware->guests, call->owner))
         return SWPSP_RESOURCE_LIMIT;
-    enum swpsp_status status = swpsp_guest_launch_start(guest, GUINT32_FROM_LE(in.policy));
+    enum swpsp_status status = swpsp_guest_launch_start(
+        guest, swpsp_identity_api(call->firmware->identity), GUINT32_FROM_LE(in.policy));
     if (status != SWPSP_OK)
         return status;
     return answer_handle(call, g_steal_pointer(&guest));

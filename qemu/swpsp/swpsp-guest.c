@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "swpsp-guest.h"
 
-#include "swpsp-version.h"
-
 #define ALIGNMENT 16             /* of addresses and lengths: the cipher's block */
 #define FLAG_COMPRESSED (1 << 0) /* in a packet header */
 
@@ -97,23 +95,19 @@ guest_step(SwpspGuest *guest, enum swpsp_op op)
 }
 
 static enum swpsp_status
-policy_acceptable(uint32_t policy)
+policy_acceptable(uint32_t policy, SwpspApi api)
 {
-    const uint32_t major = policy >> 16 & 0xff, minor = policy >> 24;
-
     if (policy & SWPSP_POLICY_ES) /* there are no VMSA commands here */
         return SWPSP_UNSUPPORTED;
-    if (major > SWPSP_API_MAJOR || (major == SWPSP_API_MAJOR && minor > SWPSP_API_MINOR))
-        return SWPSP_POLICY_FAILURE;
-    return SWPSP_OK;
+    return swpsp_api_meets(api, policy) ? SWPSP_OK : SWPSP_POLICY_FAILURE;
 }
 
 enum swpsp_status
-swpsp_guest_launch_start(SwpspGuest *guest, uint32_t policy)
+swpsp_guest_launch_start(SwpspGuest *guest, SwpspApi api, uint32_t policy)
 {
     enum swpsp_status status = swpsp_guest_allows(guest, SWPSP_OP_LAUNCH_START);
     if (status == SWPSP_OK)
-        status = policy_acceptable(policy);
+        status = policy_acceptable(policy, api);
     if (status != SWPSP_OK)
         return status;
 
@@ -139,6 +133,11 @@ peer_acceptable(uint32_t policy, const SwpspIdentity *own, const SwpspCertChain 
     if (policy & SWPSP_POLICY_DOMAIN &&
         !swpsp_cert_chain_same_domain(peer, swpsp_identity_oca(own)))
         return SWPSP_INVALID_CERTIFICATE;
+    /* Both chains begin PDH <- PEK. */
+    const bool reads_pek = policy & (SWPSP_POLICY_SEV | SWPSP_POLICY_DOMAIN);
+    if (!swpsp_api_meets(swpsp_cert_api(&peer->pdh), policy) ||
+        (reads_pek && !swpsp_api_meets(swpsp_cert_api(&peer->pek), policy)))
+        return SWPSP_POLICY_FAILURE;
     return SWPSP_OK;
 }
 
@@ -226,7 +225,7 @@ swpsp_guest_receive_start(SwpspGuest *guest, const SwpspIdentity *own, uint32_t 
 {
     enum swpsp_status status = swpsp_guest_allows(guest, SWPSP_OP_RECEIVE_START);
     if (status == SWPSP_OK)
-        status = policy_acceptable(policy);
+        status = policy_acceptable(policy, swpsp_identity_api(own));
     if (status != SWPSP_OK)
         return status;
 

@@ -28,7 +28,7 @@ enum {
     SWPSP_POLICY_NOSEND = 1 << 3,
     SWPSP_POLICY_DOMAIN = 1 << 4,
     SWPSP_POLICY_SEV = 1 << 5,
-    /* API version the platform must at least have: major 16-23, minor 24-31 */
+    /* Version of the API a platform of the guest must at least have: major 16-23, minor 24-31 */
 };
 
 typedef struct {
@@ -46,12 +46,13 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(SwpspGuest, swpsp_guest_free)
 enum swpsp_guest_state swpsp_guest_state(const SwpspGuest *guest);
 uint32_t swpsp_guest_policy(const SwpspGuest *guest);
 
-enum swpsp_status swpsp_guest_launch_start(SwpspGuest *guest, uint32_t policy);
+enum swpsp_status swpsp_guest_launch_start(SwpspGuest *guest, SwpspApi api, uint32_t policy);
 enum swpsp_status swpsp_guest_launch_finish(SwpspGuest *guest);
 
 /*
  * Checks the peer as the policy demands, makes new transport keys and wraps them for it. Of the
- * chain only what the policy asks for is read; the PDH always.
+ * chain only what the policy asks for is read; the PDH always. What is read must have been made by
+ * firmware as new as the policy demands: certificates have no dates, this is how they grow too old.
  */
 enum swpsp_status swpsp_guest_send_start(SwpspGuest *guest, const SwpspIdentity *own,
                                          const SwpspCertChain *peer, SwpspSession *session);

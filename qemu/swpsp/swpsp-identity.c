@@ -9,8 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define ARK_LABEL "swpsp simulation ARK: anyone can sign with this key"
-#define ASK_LABEL "swpsp simulation ASK: anyone can sign with this key"
+#define USUAL_ROOT "simulation"
 
 #define FILE_NAME "identity"
 #define FILE_MAGIC "SWPSPID1"
@@ -27,7 +26,9 @@ typedef struct {
 
 struct SwpspIdentity {
     SwpspKey *key[N_KEYS];
-    SwpspKey *root;
+    SwpspKey *root; /* ARK */
+    SwpspKey *ask;
+    SwpspApi api;
     SwpspCertChain chain;
 };
 
@@ -50,12 +51,34 @@ key_copy(const SwpspKey *key)
     return copy;
 }
 
+static SwpspKey *
+root_key(const char *root, const char *which)
+{
+    g_autofree char *label =
+        g_strdup_printf("swpsp %s %s: anyone can sign with this key", root, which);
+    return swpsp_key_from_label(label);
+}
+
+/* An identity without keys of its own: root and version. NULL on error. */
+static SwpspIdentity *
+identity_blank(const SwpspPlatform *platform, GError **error)
+{
+    const char *root = platform && platform->root ? platform->root : USUAL_ROOT;
+    const bool newest = !platform || (platform->api.major == 0 && platform->api.minor == 0);
+    g_autoptr(SwpspIdentity) id = g_new0(SwpspIdentity, 1);
+
+    id->api = newest ? (SwpspApi){SWPSP_API_MAJOR, SWPSP_API_MINOR} : platform->api;
+    id->root = root_key(root, "ARK");
+    id->ask = root_key(root, "ASK");
+    return id->root && id->ask ? g_steal_pointer(&id) : crypto_failed(error);
+}
+
 /* OCA certificate and the OCA's signature on the PEK. */
 static bool
 issue_domain(SwpspIdentity *id)
 {
     SwpspCertChain *chain = &id->chain;
-    return swpsp_cert_init(&chain->oca, SWPSP_USAGE_OCA, id->key[KEY_OCA]) &&
+    return swpsp_cert_init(&chain->oca, SWPSP_USAGE_OCA, id->key[KEY_OCA], id->api) &&
            swpsp_cert_sign(&chain->oca, 0, SWPSP_USAGE_OCA, id->key[KEY_OCA]) &&
            swpsp_cert_sign(&chain->pek, 0, SWPSP_USAGE_OCA, id->key[KEY_OCA]);
 }
@@ -64,34 +87,32 @@ static bool
 issue_all(SwpspIdentity *id)
 {
     SwpspCertChain *chain = &id->chain;
-    g_autoptr(SwpspKey) ask = swpsp_key_from_label(ASK_LABEL);
-
-    return ask && swpsp_cert_init(&chain->ark, SWPSP_USAGE_ARK, id->root) &&
+    return swpsp_cert_init(&chain->ark, SWPSP_USAGE_ARK, id->root, id->api) &&
            swpsp_cert_sign(&chain->ark, 0, SWPSP_USAGE_ARK, id->root) &&
-           swpsp_cert_init(&chain->ask, SWPSP_USAGE_ASK, ask) &&
+           swpsp_cert_init(&chain->ask, SWPSP_USAGE_ASK, id->ask, id->api) &&
            swpsp_cert_sign(&chain->ask, 0, SWPSP_USAGE_ARK, id->root) &&
-           swpsp_cert_init(&chain->cek, SWPSP_USAGE_CEK, id->key[KEY_CEK]) &&
-           swpsp_cert_sign(&chain->cek, 0, SWPSP_USAGE_ASK, ask) &&
-           swpsp_cert_init(&chain->pek, SWPSP_USAGE_PEK, id->key[KEY_PEK]) &&
+           swpsp_cert_init(&chain->cek, SWPSP_USAGE_CEK, id->key[KEY_CEK], id->api) &&
+           swpsp_cert_sign(&chain->cek, 0, SWPSP_USAGE_ASK, id->ask) &&
+           swpsp_cert_init(&chain->pek, SWPSP_USAGE_PEK, id->key[KEY_PEK], id->api) &&
            swpsp_cert_sign(&chain->pek, 1, SWPSP_USAGE_CEK, id->key[KEY_CEK]) &&
-           swpsp_cert_init(&chain->pdh, SWPSP_USAGE_PDH, id->key[KEY_PDH]) &&
+           swpsp_cert_init(&chain->pdh, SWPSP_USAGE_PDH, id->key[KEY_PDH], id->api) &&
            swpsp_cert_sign(&chain->pdh, 0, SWPSP_USAGE_PEK, id->key[KEY_PEK]) && issue_domain(id);
 }
 
 SwpspIdentity *
-swpsp_identity_new(const SwpspKey *domain_ca, GError **error)
+swpsp_identity_new(const SwpspPlatform *platform, GError **error)
 {
-    g_autoptr(SwpspIdentity) id = g_new0(SwpspIdentity, 1);
+    const SwpspKey *domain_ca = platform ? platform->domain_ca : NULL;
+    g_autoptr(SwpspIdentity) id = identity_blank(platform, error);
 
-    id->root = swpsp_key_from_label(ARK_LABEL);
+    if (!id)
+        return NULL;
     for (size_t i = 0; i < N_KEYS; i++) {
         id->key[i] = i == KEY_OCA && domain_ca ? key_copy(domain_ca) : swpsp_key_generate();
         if (!id->key[i])
             return crypto_failed(error);
     }
-    if (!id->root || !issue_all(id))
-        return crypto_failed(error);
-    return g_steal_pointer(&id);
+    return issue_all(id) ? g_steal_pointer(&id) : crypto_failed(error);
 }
 
 void
@@ -102,6 +123,7 @@ swpsp_identity_free(SwpspIdentity *id)
     for (size_t i = 0; i < N_KEYS; i++)
         swpsp_key_free(id->key[i]);
     swpsp_key_free(id->root);
+    swpsp_key_free(id->ask);
     g_free(id);
 }
 
@@ -150,22 +172,21 @@ identity_verifies(const SwpspIdentity *id)
            swpsp_cert_chain_same_domain(&id->chain, id->key[KEY_OCA]);
 }
 
-static SwpspIdentity *
-parse(const char *data, size_t len)
+/* Fills a blank identity from the file; false if it is none, or does not verify under the root. */
+static bool
+parse(SwpspIdentity *id, const char *data, size_t len)
 {
     const IdentityFile *file = (const void *)data;
-    if (len != sizeof(*file) || memcmp(file->magic, FILE_MAGIC, sizeof(file->magic)) != 0)
-        return NULL;
 
-    g_autoptr(SwpspIdentity) id = g_new0(SwpspIdentity, 1);
-    id->root = swpsp_key_from_label(ARK_LABEL);
+    if (len != sizeof(*file) || memcmp(file->magic, FILE_MAGIC, sizeof(file->magic)) != 0)
+        return false;
     id->chain = file->chain;
     for (size_t i = 0; i < N_KEYS; i++) {
         id->key[i] = swpsp_key_from_scalar(file->scalar[i]);
         if (!id->key[i])
-            return NULL;
+            return false;
     }
-    return id->root && identity_verifies(id) ? g_steal_pointer(&id) : NULL;
+    return identity_verifies(id);
 }
 
 static bool
@@ -203,7 +224,7 @@ read_private(const char *path, bool optional, size_t *len, GError **error)
 }
 
 SwpspIdentity *
-swpsp_identity_load(const char *dir, const SwpspKey *domain_ca, GError **error)
+swpsp_identity_load(const char *dir, const SwpspPlatform *platform, GError **error)
 {
     g_autofree char *path = g_build_filename(dir, FILE_NAME, NULL);
     g_autoptr(GError) reason = NULL;
@@ -220,19 +241,24 @@ swpsp_identity_load(const char *dir, const SwpspKey *domain_ca, GError **error)
         return NULL;
     }
     if (!data) {
-        g_autoptr(SwpspIdentity) fresh = swpsp_identity_new(domain_ca, error);
+        g_autoptr(SwpspIdentity) fresh = swpsp_identity_new(platform, error);
         return fresh && store(fresh, path, error) ? g_steal_pointer(&fresh) : NULL;
     }
 
-    g_autoptr(SwpspIdentity) id = parse(data, len);
+    g_autoptr(SwpspIdentity) id = identity_blank(platform, error);
+    const bool valid = id && parse(id, data, len);
     swpsp_crypto_wipe(data, len);
     g_free(data);
-    if (!id) {
+    if (id && !valid)
         g_set_error(error, SWPSP_IDENTITY_ERROR, SWPSP_IDENTITY_ERROR_CORRUPT,
-                    "%s: not a platform identity that verifies; remove it to make a new one", path);
+                    "%s: not a platform identity that verifies under this root of trust; remove it "
+                    "to make a new one",
+                    path);
+    if (!valid)
         return NULL;
-    }
-    return join_domain(id, domain_ca, path, error) ? g_steal_pointer(&id) : NULL;
+    return join_domain(id, platform ? platform->domain_ca : NULL, path, error)
+               ? g_steal_pointer(&id)
+               : NULL;
 }
 
 /* Writes a new key under a name of its own and links it, so that of two starters one wins. */
@@ -301,4 +327,10 @@ const SwpspKey *
 swpsp_identity_root(const SwpspIdentity *id)
 {
     return id->root;
+}
+
+SwpspApi
+swpsp_identity_api(const SwpspIdentity *id)
+{
+    return id->api;
 }

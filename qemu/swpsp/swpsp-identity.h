@@ -3,9 +3,9 @@
  * swpsp-identity.h - who this platform is: its keys and certificates, kept in a directory
  *
  * Made on the first start, then read; a file that does not verify is an error, never replaced
- * behind the administrator's back. Written whole or not at all, mode 0600. The root of trust (ARK,
- * ASK) is the simulation's, compiled in, the same for every swpsp, and anyone can sign with it: it
- * shows that chains are checked, it does not protect anything.
+ * behind the administrator's back. Written whole or not at all, mode 0600. The keys of the root of
+ * trust (ARK, ASK) follow from its name, so that anyone can sign with them: they show that chains
+ * are checked, they do not protect anything.
  */
 #ifndef SWPSP_IDENTITY_H
 #define SWPSP_IDENTITY_H
@@ -24,14 +24,23 @@ typedef enum {
 
 typedef struct SwpspIdentity SwpspIdentity;
 
-/* A new identity in memory. domain_ca: the OCA's key pair, or NULL for one of its own. */
-SwpspIdentity *swpsp_identity_new(const SwpspKey *domain_ca, GError **error);
+/* Which platform to be. */
+typedef struct {
+    const SwpspKey *domain_ca; /* the OCA's key pair; NULL: one of its own */
+    const char *root; /* name of the root of trust, which makes its keys; NULL: the usual */
+    SwpspApi api;     /* version of the firmware; 0.0: the newest */
+} SwpspPlatform;
+
+/* A new identity in memory; platform may be NULL for one with nothing special. */
+SwpspIdentity *swpsp_identity_new(const SwpspPlatform *platform, GError **error);
 
 /*
  * The identity kept in `dir` (made if it is not there, mode 0700). With a domain_ca that is not the
  * one the stored PEK is signed by, the PEK is signed anew, as PEK_CERT_IMPORT would, and stored.
+ * Another root is an error. Another version changes only what the firmware says of itself: as after
+ * an update of the real one, certificates stay as they were made until there are new keys.
  */
-SwpspIdentity *swpsp_identity_load(const char *dir, const SwpspKey *domain_ca, GError **error);
+SwpspIdentity *swpsp_identity_load(const char *dir, const SwpspPlatform *platform, GError **error);
 
 /*
  * The key pair in a PEM file, made if it is not there. Platforms that name the same file are of one
@@ -47,5 +56,8 @@ const SwpspCertChain *swpsp_identity_chain(const SwpspIdentity *identity);
 const SwpspKey *swpsp_identity_pdh(const SwpspIdentity *identity);
 const SwpspKey *swpsp_identity_oca(const SwpspIdentity *identity);
 const SwpspKey *swpsp_identity_root(const SwpspIdentity *identity);
+
+/* The version of the firmware that runs. */
+SwpspApi swpsp_identity_api(const SwpspIdentity *identity);
 
 #endif

@@ -12,9 +12,9 @@
 void
 swpsp_options_clear(SwpspOptions *o)
 {
-    char *const texts[] = {o->socket,    o->socket_mode, o->group,       o->state,
-                           o->domain_ca, o->user,        o->pid_file,    o->log,
-                           o->config,    o->contiguity,  o->backing_page};
+    char *const texts[] = {o->socket, o->socket_mode, o->group,       o->state,  o->domain_ca,
+                           o->user,   o->pid_file,    o->log,         o->config, o->contiguity,
+                           o->root,   o->api_version, o->backing_page};
 
     for (size_t i = 0; i < G_N_ELEMENTS(texts); i++)
         g_free(texts[i]);
@@ -40,6 +40,8 @@ set_defaults(SwpspOptions *o)
         .state = g_strdup("/var/lib/swpsp"),
         .backing_page = g_strdup("2M"),
         .contiguity = g_strdup("hugepage"),
+        .root = g_strdup("simulation"),
+        .api_version = g_strdup_printf("%u.%u", SWPSP_API_MAJOR, SWPSP_API_MINOR),
         .time_scale = (gint)cost.time_scale,
         .max_command_pages = 4,
         .max_submit_commands = SWPSP_MAX_COMMANDS,
@@ -65,6 +67,10 @@ make_entries(SwpspOptions *o, GOptionEntry out[MAX_ENTRIES], size_t *n)
         {"state", 'd', 0, G_OPTION_ARG_FILENAME, &o->state, "Where the identity is", "DIR"},
         {"domain-ca", 0, 0, G_OPTION_ARG_FILENAME, &o->domain_ca,
          "Private key of the OCA, made if it is not there", "FILE"},
+        {"root", 0, 0, G_OPTION_ARG_STRING, &o->root,
+         "Root of trust; another name is a foreign platform", "NAME"},
+        {"api-version", 0, 0, G_OPTION_ARG_STRING, &o->api_version, "Version of the firmware",
+         "MAJOR.MINOR"},
         {"user", 'u', 0, G_OPTION_ARG_STRING, &o->user, "Become this user", "NAME"},
         {"time-scale", 't', 0, G_OPTION_ARG_INT, &o->time_scale, "Divide costs by", "N"},
         {"cost-split", 'f', 0, G_OPTION_ARG_DOUBLE, &o->split, "Fixed share of the cost of a page",
@@ -350,6 +356,24 @@ swpsp_options_server(const SwpspOptions *options, SwpspServerConfig *config, GEr
         .mode = (unsigned)mode,
         .group = group ? group->gr_gid : (gid_t)-1,
         .max_clients = (unsigned)options->max_clients,
+    };
+    return true;
+}
+
+bool
+swpsp_options_platform(const SwpspOptions *options, SwpspPlatform *platform, GError **error)
+{
+    g_auto(GStrv) parts = g_strsplit(options->api_version, ".", 2);
+    guint64 major, minor;
+
+    if (g_strv_length(parts) != 2 ||
+        !g_ascii_string_to_unsigned(parts[0], 10, 0, SWPSP_API_MAJOR, &major, NULL) ||
+        !g_ascii_string_to_unsigned(parts[1], 10, 1, G_MAXUINT8, &minor, NULL) ||
+        (major == SWPSP_API_MAJOR && minor > SWPSP_API_MINOR))
+        return bad_option(error, "--api-version: 0.1 to 1.55");
+    *platform = (SwpspPlatform){
+        .root = options->root,
+        .api = {(uint8_t)major, (uint8_t)minor},
     };
     return true;
 }

@@ -16,7 +16,7 @@
 
 typedef struct {
     char *socket, *socket_mode, *group, *state, *domain_ca, *user, *pid_file, *log;
-    char *backing_page, *contiguity;
+    char *backing_page, *contiguity, *root, *api_version;
     gint time_scale, max_command_pages, max_submit_commands, max_clients;
     gdouble split, page_us, receive_factor, start_us, finish_us;
     gboolean verbose;
@@ -33,6 +33,9 @@ bool swpsp_options_parse(SwpspOptions *options, char **argv, GError **error);
 
 /* The values in force, as a configuration file; to be freed. */
 char *swpsp_options_to_text(SwpspOptions *options);
+
+/* The domain's key is not among it: it is in a file. */
+bool swpsp_options_platform(const SwpspOptions *options, SwpspPlatform *platform, GError **error);
 
 /* What the options mean. Each checks the ranges of the options it reads. */
 bool swpsp_options_limits(const SwpspOptions *options, SwpspLimits *limits, GError **error);

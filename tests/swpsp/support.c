@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+const SwpspApi test_newest = {SWPSP_API_MAJOR, SWPSP_API_MINOR};
 const SwpspLimits test_limits = {4 * TEST_PAGE, SWPSP_MAX_COMMANDS, {2 * 1024 * 1024}};
 
 GByteArray *
@@ -45,13 +46,13 @@ test_vector(GKeyFile *file, const char *group, const char *key)
 }
 
 void
-test_platform_init(TestPlatform *platform, const SwpspKey *domain_ca)
+test_platform_init(TestPlatform *platform, const SwpspPlatform *special)
 {
     g_autoptr(GError) error = NULL;
     SwpspCost cost;
 
     swpsp_cost_init(&cost);
-    platform->identity = swpsp_identity_new(domain_ca, &error);
+    platform->identity = swpsp_identity_new(special, &error);
     g_assert_no_error(error);
     platform->firmware = swpsp_firmware_new(platform->identity, &test_limits, &cost);
 }
@@ -81,7 +82,7 @@ test_guest_in(const SwpspIdentity *own, enum swpsp_guest_state state, uint32_t p
         must(swpsp_guest_receive_start(guest, own, policy, &chain->pdh, &session));
         swpsp_guest_free(sender);
     } else if (state != SWPSP_GUEST_INVALID) {
-        must(swpsp_guest_launch_start(guest, policy));
+        must(swpsp_guest_launch_start(guest, swpsp_identity_api(own), policy));
         if (state != SWPSP_GUEST_LAUNCHING)
             must(swpsp_guest_launch_finish(guest));
         if (state == SWPSP_GUEST_SENDING || state == SWPSP_GUEST_SENT)

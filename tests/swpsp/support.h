@@ -6,6 +6,9 @@
 #include "swpsp-firmware.h"
 
 #define TEST_PAGE 4096u
+/* The default version of the API. */
+extern const SwpspApi test_newest;
+
 #define TEST_POLICY 0u /* no bits: any peer will do */
 
 /* All functions here end the test on failure. */
@@ -23,7 +26,8 @@ typedef struct {
     SwpspFirmware *firmware;
 } TestPlatform;
 
-void test_platform_init(TestPlatform *platform, const SwpspKey *domain_ca);
+/* `special` may be NULL. */
+void test_platform_init(TestPlatform *platform, const SwpspPlatform *special);
 void test_platform_clear(TestPlatform *platform);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(TestPlatform, test_platform_clear)
 

@@ -16,7 +16,7 @@ run(SwpspGuest *guest, enum swpsp_op op)
 
     switch (op) {
     case SWPSP_OP_LAUNCH_START:
-        return swpsp_guest_launch_start(guest, TEST_POLICY);
+        return swpsp_guest_launch_start(guest, test_newest, TEST_POLICY);
     case SWPSP_OP_LAUNCH_FINISH:
         return swpsp_guest_launch_finish(guest);
     case SWPSP_OP_SEND_START:
@@ -190,7 +190,7 @@ forge_root(SwpspCertChain *chain)
 {
     g_autoptr(SwpspKey) root = swpsp_key_generate();
 
-    g_assert_true(swpsp_cert_init(&chain->ark, SWPSP_USAGE_ARK, root));
+    g_assert_true(swpsp_cert_init(&chain->ark, SWPSP_USAGE_ARK, root, test_newest));
     g_assert_true(swpsp_cert_sign(&chain->ark, 0, SWPSP_USAGE_ARK, root));
     g_assert_true(swpsp_cert_sign(&chain->ask, 0, SWPSP_USAGE_ARK, root));
 }
@@ -251,7 +251,8 @@ test_policy(void)
         {DOMAIN | SEV, false, GENUINE, SWPSP_INVALID_CERTIFICATE},
         {DOMAIN | SEV, true, OTHER_ROOT, SWPSP_INVALID_CERTIFICATE},
     };
-    g_autoptr(SwpspIdentity) friend = swpsp_identity_new(swpsp_identity_oca(own), NULL);
+    g_autoptr(SwpspIdentity) friend =
+        swpsp_identity_new(&(SwpspPlatform){.domain_ca = swpsp_identity_oca(own)}, NULL);
 
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
         const SwpspCertChain peer = make_peer(rows[i].same_domain ? friend : other, rows[i].peer);
@@ -286,7 +287,8 @@ test_policy_version(void)
         g_autoptr(SwpspGuest) guest = swpsp_guest_new();
         g_autoptr(SwpspGuest) receiver = swpsp_guest_new();
 
-        g_assert_cmpint(swpsp_guest_launch_start(guest, rows[i].policy), ==, rows[i].status);
+        g_assert_cmpint(swpsp_guest_launch_start(guest, test_newest, rows[i].policy), ==,
+                        rows[i].status);
         /* An empty session is found out later than the policy. */
         g_assert_cmpint(swpsp_guest_receive_start(receiver, own, rows[i].policy,
                                                   &swpsp_identity_chain(other)->pdh, &session),

@@ -38,7 +38,7 @@ static SwpspIdentity *
 load(const char *dir, const SwpspKey *domain_ca)
 {
     g_autoptr(GError) error = NULL;
-    SwpspIdentity *id = swpsp_identity_load(dir, domain_ca, &error);
+    SwpspIdentity *id = swpsp_identity_load(dir, &(SwpspPlatform){.domain_ca = domain_ca}, &error);
 
     g_assert_no_error(error);
     return id;
@@ -198,7 +198,7 @@ test_cert_form(Fixture *f, gconstpointer data)
         0x05c + 0x10, /* Qy: not on the curve */
     };
 
-    g_assert_true(swpsp_cert_init(&good, SWPSP_USAGE_PDH, key));
+    g_assert_true(swpsp_cert_init(&good, SWPSP_USAGE_PDH, key, test_newest));
     g_autoptr(SwpspKey) read = swpsp_cert_key(&good, SWPSP_USAGE_PDH);
     g_assert_true(swpsp_key_same_public(key, read));
     g_assert_null(swpsp_cert_key(&good, SWPSP_USAGE_PEK));
@@ -221,7 +221,7 @@ test_cert_endian(Fixture *f, gconstpointer data)
     SwpspCert cert;
 
     g_assert_true(swpsp_key_point(key, x, y));
-    g_assert_true(swpsp_cert_init(&cert, SWPSP_USAGE_PEK, key));
+    g_assert_true(swpsp_cert_init(&cert, SWPSP_USAGE_PEK, key, test_newest));
     g_assert_cmpuint(cert.pubkey.qx[0], ==, x[SWPSP_P384_SIZE - 1]);
     g_assert_cmpuint(cert.pubkey.qy[SWPSP_P384_SIZE - 1], ==, y[0]);
     g_assert_cmpuint(cert.pubkey.qx[SWPSP_P384_SIZE], ==, 0);
@@ -236,7 +236,7 @@ test_signature_places(Fixture *f, gconstpointer data)
     SwpspCert cert;
 
     for (unsigned slot = 0; slot < 2; slot++) {
-        g_assert_true(swpsp_cert_init(&cert, SWPSP_USAGE_PEK, key));
+        g_assert_true(swpsp_cert_init(&cert, SWPSP_USAGE_PEK, key, test_newest));
         g_assert_false(swpsp_cert_signed_by(&cert, SWPSP_USAGE_OCA, issuer));
         g_assert_true(swpsp_cert_sign(&cert, slot, SWPSP_USAGE_OCA, issuer));
         g_assert_true(swpsp_cert_signed_by(&cert, SWPSP_USAGE_OCA, issuer));

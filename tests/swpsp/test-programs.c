@@ -64,10 +64,11 @@ test_start_refused(void)
     g_assert_cmpint(atoi(pid), ==, a.pid);
 
     static const char *const wrong[] = {
-        "--time-scale=0",    "--time-scale=-5",        "--cost-split=1.5",
-        "--backing-page=3K", "--backing-page=2X",      "--max-command-pages=0",
-        "--max-clients=0",   "--socket-mode=9",        "--max-submit-commands=5000",
-        "--contiguity=some", "--contiguity=fragmented"};
+        "--time-scale=0",     "--time-scale=-5",         "--cost-split=1.5",
+        "--backing-page=3K",  "--backing-page=2X",       "--max-command-pages=0",
+        "--max-clients=0",    "--socket-mode=9",         "--max-submit-commands=5000",
+        "--contiguity=some",  "--contiguity=fragmented", "--api-version=1",
+        "--api-version=1.56", "--api-version=2.0",       "--api-version=0.0"};
     g_autofree char *other = g_build_filename(a.dir, "other", NULL);
     for (size_t i = 0; i < G_N_ELEMENTS(wrong); i++) {
         const char *const argv[] = {exe,     "--socket", other,    "--state", a.state,
