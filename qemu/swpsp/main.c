@@ -10,6 +10,7 @@
 #include <glib-unix.h>
 #include <glib/gstdio.h>
 #include <locale.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -156,6 +157,19 @@ print(SwpspOptions *options)
     return EXIT_SUCCESS;
 }
 
+/*
+ * Buffers of megabytes come and go with each request. By default each would be a new mapping, and
+ * faulting its pages in costs several times what encrypting them does.
+ */
+static void
+keep_memory(void)
+{
+#ifdef __GLIBC__
+    mallopt(M_MMAP_THRESHOLD, 32 * 1024 * 1024); /* the most it takes */
+    mallopt(M_TRIM_THRESHOLD, 64 * 1024 * 1024);
+#endif
+}
+
 int
 main(int argc, char **argv)
 {
@@ -163,6 +177,7 @@ main(int argc, char **argv)
     g_auto(SwpspOptions) options = {0};
 
     setlocale(LC_ALL, "");
+    keep_memory();
     log_file = stderr;
     if (!swpsp_options_parse(&options, argv, &error)) {
         fprintf(stderr, "swpsp: %s\n", error->message);

@@ -26,6 +26,8 @@
 /* Of address space, with libraries, without clients. */
 #define OWN_BYTES_MAX ((size_t)512 * 1024 * 1024)
 
+#define NS_PER_S 1000000000
+
 /* How late the timer may be expected to be, at most; see timer_arm(). */
 #define LATENESS_MAX_US 100
 
@@ -62,7 +64,7 @@ struct SwpspServer {
     Job *current; /* being served, answer ready */
     SwpspAnswer answer;
     bool hung;          /* by a fault: the current request does not end */
-    int64_t due_us;     /* when the current request is due to end, or the last one was */
+    int64_t due_ns;     /* when the current request is due to end, or the last one was */
     double lateness_us; /* of the timer, a running mean */
 };
 
@@ -168,22 +170,23 @@ execute_current(SwpspServer *server)
 {
     Job *job = server->current;
     Client *client = job->client;
-    const int64_t start_us = MAX(job->arrival_us, server->due_us);
+    const int64_t arrival_ns = job->arrival_us * 1000, start_ns = MAX(arrival_ns, server->due_ns);
     const int64_t cpu_us = thread_cpu_us();
 
     swpsp_firmware_execute(server->firmware, client->id, job->head.op, job->payload,
                            job->head.length, &server->answer);
-    const int64_t model_us = (int64_t)(server->answer.service_us + 0.5);
+    /* Nanoseconds: at high time scales, what rounding to microseconds loses adds up. */
+    const int64_t model_ns = (int64_t)(server->answer.service_us * 1000 + 0.5);
     const int64_t real_us = server->answer.service_us > 0 ? thread_cpu_us() - cpu_us : 0;
-    server->due_us = start_us + MAX(model_us, real_us);
+    server->due_ns = start_ns + MAX(model_ns, real_us * 1000);
 
     const SwpspServed served = {
         .op = job->head.op,
         .status = server->answer.status,
         .commands = server->answer.commands,
         .pages = server->answer.pages,
-        .service_us = (uint64_t)(server->due_us - start_us),
-        .wait_us = (uint64_t)(start_us - job->arrival_us),
+        .service_us = (uint64_t)(server->due_ns - start_ns + 500) / 1000,
+        .wait_us = (uint64_t)(start_ns - arrival_ns + 500) / 1000,
     };
     swpsp_firmware_stamp(job->head.op, &server->answer, served.service_us, served.wait_us);
     swpsp_stats_served(server->stats, client->stats, &served);
@@ -232,12 +235,18 @@ finish_current(SwpspServer *server)
  * The timer wakes us somewhat after the time asked for; ask for earlier by what it was late lately,
  * so that answers are on time on the average. Nothing is ever spun for.
  */
+static int64_t
+wake_ns(const SwpspServer *server)
+{
+    return server->due_ns - (int64_t)(server->lateness_us * 1000);
+}
+
 static void
 timer_arm(SwpspServer *server)
 {
-    const int64_t at_us = server->due_us - (int64_t)server->lateness_us;
+    const int64_t at_ns = wake_ns(server);
     const struct itimerspec spec = {
-        .it_value = {.tv_sec = at_us / G_USEC_PER_SEC, .tv_nsec = at_us % G_USEC_PER_SEC * 1000},
+        .it_value = {.tv_sec = at_ns / NS_PER_S, .tv_nsec = at_ns % NS_PER_S},
     };
     timerfd_settime(server->timer_fd, TFD_TIMER_ABSTIME, &spec, NULL);
 }
@@ -252,7 +261,7 @@ on_timer(gint fd, GIOCondition condition, gpointer data)
         server->hung)
         return G_SOURCE_CONTINUE;
 
-    const double asked_us = (double)server->due_us - server->lateness_us;
+    const double asked_us = (double)wake_ns(server) / 1000;
     const double late_us = CLAMP((double)g_get_monotonic_time() - asked_us, 0, LATENESS_MAX_US);
     server->lateness_us += (late_us - server->lateness_us) / 16;
     finish_current(server);
@@ -276,7 +285,7 @@ start_next(SwpspServer *server)
         execute_current(server);
         if (server->hung)
             return;
-        if (server->due_us - (int64_t)server->lateness_us > g_get_monotonic_time()) {
+        if (wake_ns(server) > g_get_monotonic_time() * 1000) {
             timer_arm(server);
             return;
         }
@@ -291,7 +300,7 @@ end_hang(SwpspServer *server)
     if (!server->hung || !swpsp_faults_empty(swpsp_firmware_faults(server->firmware)))
         return;
     server->hung = false;
-    server->due_us = MAX(server->due_us, g_get_monotonic_time());
+    server->due_ns = MAX(server->due_ns, g_get_monotonic_time() * 1000);
     finish_current(server);
     start_next(server);
 }
