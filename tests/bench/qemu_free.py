@@ -13,9 +13,9 @@ from .rig import IMAGES, Rig, now_us, query, tune, wait_pass
 from .runner import Bench, Part
 
 SCALE, SPLIT, BATCH = 20, 0.5, 64
-RAM_MIB = 384
+RAM_MIB = 512
 # The load takes so much of what is available; the kernel and its caches have the rest.
-FILL_PERCENT = 45
+FILL_PERCENT = 40
 # Linux looks for free memory to report every two seconds, and not at all of it at once.
 REPORT_S = 10
 BALLOON = {"reported": ["-device", "virtio-balloon-pci,free-page-reporting=on"], "not reported": []}
