@@ -9,7 +9,7 @@ from typing import Any
 import harness
 
 from .figures import Figures
-from .rig import IMAGES, Rig, now_us, query, tune, wait_pass
+from .rig import IMAGES, Rig, now_us, tune, wait_pass
 from .runner import Bench, Part
 
 SCALE, SPLIT, BATCH = 20, 0.5, 64

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from lab.console import Console
 
 from . import figures
 from .figures import Figures
+
+BUSY = 1.0  # load average
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,10 @@ def run_parts(name: str, conditions: dict[str, Any], parts: list[Part], n_runs: 
     result: dict[str, Any] = {}
     details: dict[str, Any] = {}
     failed: list[str] = []
+    load = os.getloadavg()[0]
     console.line(f"{name}, {n_runs} runs; {json.dumps(conditions)}")
+    if load > BUSY:
+        console.line(f"This machine is busy (load {load:.1f}): figures suffer.")
     console.line(figures.head())
     try:
         for part in parts:
@@ -81,5 +87,5 @@ def run_parts(name: str, conditions: dict[str, Any], parts: list[Part], n_runs: 
         if json_path:
             json_path.write_text(json.dumps({
                 **result, "bench": name, "runs": n_runs, "conditions": conditions,
-                "failed": failed, "figures": details}, indent=2) + "\n")
+                "load_at_start": load, "failed": failed, "figures": details}, indent=2) + "\n")
     return not failed

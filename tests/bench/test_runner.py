@@ -30,7 +30,8 @@ class Run(unittest.TestCase):
             path = Path(directory) / "json"
             self.assertFalse(run_parts("some", {"a": 1}, PARTS, 3, path, Console(out)))
             found = json.loads(path.read_text())
-        self.assertEqual((found["y"], found["failed"], found["conditions"]), (10, ["bad"], {"a": 1}))
+        self.assertEqual((found["y"], found["failed"], found["conditions"]),
+                         (10, ["bad"], {"a": 1}))
         self.assertNotIn("x", found)
         self.assertEqual(list(found["figures"]), ["good: size"])
         self.assertEqual(found["figures"]["good: size"]["command"],
