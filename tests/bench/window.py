@@ -56,9 +56,15 @@ def _next(psp: Path, submission_s: float) -> dict:
     return _after(psp, 1 if submission_s > LONG_S else 0, submission_s)
 
 
-def settle(psp: Path, submission_s: float) -> None:
-    """Wait until what was gathered before the newest tune has been served."""
-    _after(psp, IN_FLIGHT, submission_s)
+def settle(psp: Path, batch: int, submission_s: float) -> None:
+    """Wait until the firmware is served batches of that size, and what was gathered before the
+    newest tune has passed through."""
+    now = _after(psp, IN_FLIGHT, submission_s)
+    while True:
+        before, now = now, _after(psp, 1, submission_s)
+        pages, submissions = (now[key] - before[key] for key in ("pages", "submissions"))
+        if pages == batch * submissions:
+            return
 
 
 def measure(psp: Path, submission_s: float, least_s: float) -> Window:
