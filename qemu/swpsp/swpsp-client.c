@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <sys/uio.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -106,8 +107,18 @@ swpsp_client_send(SwpspClient *client, uint16_t op, const void *payload, size_t 
         .length = GUINT32_TO_LE((uint32_t)len),
         .tag = GUINT64_TO_LE(++client->sent),
     };
-    return write_all(client->fd, &head, sizeof(head), error) &&
-           write_all(client->fd, payload, len, error);
+    /* In one go, or swpsp is woken for the head alone. */
+    struct iovec iov[] = {{(void *)&head, sizeof(head)}, {(void *)payload, len}};
+    const struct msghdr msg = {.msg_iov = iov, .msg_iovlen = G_N_ELEMENTS(iov)};
+    ssize_t n;
+    do
+        n = sendmsg(client->fd, &msg, MSG_NOSIGNAL);
+    while (n < 0 && errno == EINTR);
+    if (n < 0)
+        return lost(error, g_strerror(errno));
+    const size_t of_head = MIN((size_t)n, sizeof(head)), of_payload = (size_t)n - of_head;
+    return write_all(client->fd, (const uint8_t *)&head + of_head, sizeof(head) - of_head, error) &&
+           write_all(client->fd, (const uint8_t *)payload + of_payload, len - of_payload, error);
 }
 
 GByteArray *

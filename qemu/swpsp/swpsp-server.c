@@ -31,6 +31,9 @@
 /* How late the timer may be expected to be, at most; see timer_arm(). */
 #define LATENESS_MAX_US 100
 
+/* A sleep shorter than what setting and taking a timer costs makes the answer late, not punctual. */
+#define SHORTEST_SLEEP_US 20
+
 typedef struct {
     SwpspServer *server;
     SwpspConnection *connection;
@@ -285,7 +288,7 @@ start_next(SwpspServer *server)
         execute_current(server);
         if (server->hung)
             return;
-        if (wake_ns(server) > g_get_monotonic_time() * 1000) {
+        if (wake_ns(server) > (g_get_monotonic_time() + SHORTEST_SLEEP_US) * 1000) {
             timer_arm(server);
             return;
         }

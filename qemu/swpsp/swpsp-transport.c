@@ -11,9 +11,14 @@
 #define HEADER_IV 4
 #define HEADER_MAC (HEADER_IV + SWPSP_IV_SIZE)
 
+#define IVS_AT_ONCE 64
+
 struct SwpspTransport {
     EVP_CIPHER_CTX *aes;
     EVP_MAC_CTX *hmac;
+    /* Random, each used once; asking for many at once costs hardly more than asking for one. */
+    uint8_t ivs[IVS_AT_ONCE][SWPSP_IV_SIZE];
+    unsigned ivs_left;
 };
 
 SwpspTransport *
@@ -74,13 +79,28 @@ apply_ctr(SwpspTransport *transport, const uint8_t *iv, const uint8_t *in, uint8
            (uint32_t)written == len;
 }
 
+/* The next IV, or NULL if OpenSSL fails. */
+static const uint8_t *
+next_iv(SwpspTransport *transport)
+{
+    if (transport->ivs_left == 0) {
+        if (!swpsp_crypto_random(transport->ivs, sizeof(transport->ivs)))
+            return NULL;
+        transport->ivs_left = IVS_AT_ONCE;
+    }
+    return transport->ivs[--transport->ivs_left];
+}
+
 bool
 swpsp_transport_seal(SwpspTransport *transport, const uint8_t *plain, uint32_t len,
                      uint8_t header[SWPSP_PACKET_HEADER_SIZE], uint8_t *cipher)
 {
+    const uint8_t *iv = next_iv(transport);
+    if (!iv)
+        return false;
     memset(header, 0, HEADER_IV);
-    return swpsp_crypto_random(header + HEADER_IV, SWPSP_IV_SIZE) &&
-           apply_ctr(transport, header + HEADER_IV, plain, cipher, len) &&
+    memcpy(header + HEADER_IV, iv, SWPSP_IV_SIZE);
+    return apply_ctr(transport, header + HEADER_IV, plain, cipher, len) &&
            packet_mac(transport, header, len, len, cipher, header + HEADER_MAC);
 }
 
