@@ -31,6 +31,8 @@ static const int plain_calls[] = {
     SCMP_SYS(timerfd_settime),
     SCMP_SYS(clock_gettime),
     SCMP_SYS(clock_nanosleep),
+    SCMP_SYS(nanosleep),
+    SCMP_SYS(gettimeofday),
     SCMP_SYS(fstat),
     SCMP_SYS(newfstatat),
     SCMP_SYS(lseek),
