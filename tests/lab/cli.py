@@ -67,14 +67,6 @@ def run_demo(args: argparse.Namespace, console: Console) -> int:
     return 0 if demo(args.json, console) else 1
 
 
-def run_soak(args: argparse.Namespace, console: Console) -> int:
-    from soak import run  # has nothing to do with hosts
-    try:
-        return 0 if run.main(args.migrations, args.seed, args.json, console) else 1
-    except AssertionError as error:
-        raise LabError("soak", str(error)) from None
-
-
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="lab", allow_abbrev=False)
     verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB")
@@ -105,12 +97,6 @@ def parser() -> argparse.ArgumentParser:
     show = verbs.add_parser("demo", help="migrate two guests under three policies, compare")
     show.add_argument("--json", type=Path, metavar="FILE")
     show.set_defaults(run=run_demo)
-
-    wear = verbs.add_parser("soak", help="migrate a guest back and forth, tuned at random")
-    wear.add_argument("--migrations", type=int, default=500, metavar="N")
-    wear.add_argument("--seed", type=int, default=1)
-    wear.add_argument("--json", type=Path, metavar="FILE")
-    wear.set_defaults(run=run_soak)
     return top
 
 

@@ -19,8 +19,7 @@ from test_tune import DEFAULTS
 
 LOAD = 'pattern=hot rate=4000 run=2 verify=60000 beat=5'
 SCALE = 10
-LIMITS = {'batch-pages': 4}
-TUNE = {'vcpu-throttle': 60, 'switchover': 'hold', 'lease-ms': 60000, **LIMITS}
+TUNE = {'vcpu_throttle': 60, 'switchover': 'hold', 'lease_ms': 60000}
 # QMP must answer while a firmware hangs; a client that waited for it would wait for 30 s.
 HANG_ANSWER_S = 10
 
@@ -122,10 +121,11 @@ class FaultTest(MigrationTest):
         return self.src.qmp.cmd('x-query-sev-migration')
 
     def assertGoesOn(self, dst):
-        """The guest runs here, unthrottled, and has not run there."""
+        """The guest runs here, untuned, and has not run there."""
         self.wait_until(lambda: self.src.qmp.cmd('query-status')['status'] == 'running')
         before = self.query()
-        self.assertEqual(before['tune'], DEFAULTS | LIMITS)
+        self.assertEqual(before['tune'], DEFAULTS | {
+            'batch-pages': before['limits']['max-command-pages']})
         work = self.src.serial.poll()[-1].work_pages
         self.src.serial.wait(lambda beats: beats[-1].work_pages > work, 'the guest to work on')
         after = self.query()

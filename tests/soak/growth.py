@@ -9,6 +9,8 @@ import statistics
 
 # Samples at the beginning and at the end that are compared.
 WINDOW = 50
+# Fewer say nothing of memory.
+ENOUGH = 2 * WINDOW
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,10 +40,21 @@ class Growth:
         window = max(1, min(WINDOW, len(values) // 3))
         return statistics.median(values[:window]), statistics.median(values[-window:])
 
+    def enough(self):
+        return len(self.sizes) >= ENOUGH
+
     def summary(self):
         result = {'samples': len(self.sizes)}
         for field in ('rss_kib', 'fds'):
             first, last = self.medians(field)
             result[field] = {'first': first, 'last': last,
-                             'max': max(getattr(size, field) for size in self.sizes)}
+                             'max': max(getattr(size, field) for size in self.sizes),
+                             'course': self.course(field)}
         return result
+
+    def course(self, field):
+        """Medians of tenths: a leak goes up all the way."""
+        values = [getattr(size, field) for size in self.sizes]
+        ends = [len(values) * i // 10 for i in range(11)]
+        return [statistics.median(values[start:end])
+                for start, end in zip(ends, ends[1:]) if end > start]

@@ -55,10 +55,14 @@ def random_tune(rng, limits):
 
 def wait_end(qemu):
     """How the migration from or to there ended."""
-    while True:
-        status = qemu.qmp.take_event('MIGRATION')['data']['status']
-        if status in ('completed', 'cancelled', 'failed'):
-            return status
+    try:
+        while True:
+            status = qemu.qmp.take_event('MIGRATION')['data']['status']
+            if status in ('completed', 'cancelled', 'failed'):
+                return status
+    except TimeoutError as error:
+        raise AssertionError(f"{error}; {qemu.qmp.cmd('query-migrate')}, "
+                             f"{qemu.qmp.cmd('x-query-sev-migration')}") from None
 
 
 class Soak:
@@ -106,8 +110,10 @@ class Soak:
         target.qmp.cmd('migrate-incoming', uri=uri)
         source.qmp.cmd('migrate-set-parameters', downtime_limit=1)
         source.qmp.cmd('migrate', uri=uri)
-        # Nobody may kill the destination when it has the guest.
-        fixed = {'switchover': 'hold', 'lease-ms': 60000} if ending == 'kill' else {}
+        fixed = {}
+        if ending == 'kill':
+            # Never when the guest is there; and a source notices only when it sends.
+            fixed = {'switchover': 'hold', 'hold-sending': False, 'lease-ms': 60000}
         if self.steer(rng, time.monotonic() + rng.uniform(0.05, 0.4), fixed):
             self.end(ending, target)
         status = wait_end(source)

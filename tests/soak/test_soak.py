@@ -31,6 +31,12 @@ class Leaks(unittest.TestCase):
     def test_few_samples(self):
         self.assertEqual(self.growth([(1, 1), (2, 2), (30, 3)]).medians('rss_kib'), (1, 30))
         self.assertEqual(self.growth([(1, 1)]).medians('fds'), (1, 1))
+        self.assertEqual(run.leaks({'qemu': self.growth([(1, 1), (2, 2), (9000, 2)])}), [])
+
+    def test_course(self):
+        growth = self.growth([(i, 1) for i in range(100)])
+        self.assertEqual(growth.course('rss_kib'), [4.5 + 10 * i for i in range(10)])
+        self.assertEqual(self.growth([(5, 1), (7, 1)]).course('rss_kib'), [5, 7])
 
 
 class Short(unittest.TestCase):
