@@ -220,11 +220,13 @@ class TestCase(unittest.TestCase):
 
     def start_sev_pair(self, args, time_scale=100):
         """Source and destination, each with a firmware that is `time_scale` times too fast."""
-        qemus = []
-        for name, more in ('src', []), ('dst', ['-incoming', 'defer']):
-            psp = self.start_swpsp(f'psp-{name}', ['--time-scale', str(time_scale)])
-            qemus.append(self.start_qemu(name, [*args, *sev_args(psp), *more]))
-        return qemus
+        return [self.start_sev(name, [*args, *more], time_scale)
+                for name, more in (('src', []), ('dst', ['-incoming', 'defer']))]
+
+    def start_sev(self, name, args, time_scale):
+        """A QEMU with an SEV guest and a firmware of its own."""
+        psp = self.start_swpsp(f'psp-{name}', ['--time-scale', str(time_scale)])
+        return self.start_qemu(name, [*args, *sev_args(psp)])
 
     def migrate(self, src, dst):
         """Start a migration, with a return path as libvirt has it."""
