@@ -98,9 +98,21 @@ class Switchover(SwitchoverCase):
         first = self.query()['ram']
         time.sleep(0.5)
         self.assertEqual(self.query()['ram']['sync-count'], first['sync-count'])
+        started_s = time.monotonic()
         tune(self.src, sync_interval_ms=50)
         self.wait_query(lambda info: info['ram']['sync-count'] > first['sync-count'] + 5)
-        self.assertEqual(self.query()['ram']['pass'], first['pass'])
+        last, passed_s = self.query()['ram'], time.monotonic() - started_s
+        self.assertEqual(last['pass'], first['pass'])
+        self.assertLess(last['sync-count'] - first['sync-count'], passed_s / 0.05 + 2)
+        self.assertGreaterEqual(last['sync-interval-us'], 50000)
+
+    def test_sync_interval_ends_with_the_lease(self):
+        """And so does held sending; what is idle then is synced between passes only."""
+        tune(self.src, sync_interval_ms=50, hold_sending=True, lease_ms=500)
+        self.src.qmp.take_event('X_SEV_MIGRATION_LEASE_EXPIRED')
+        self.assertEqual(self.query()['tune']['sync-interval-ms'], 0)
+        sent = self.query()['send']['pages']
+        self.wait_query(lambda info: info['send']['pages'] > sent)
 
 
 class SlowPass(SwitchoverCase):
