@@ -49,7 +49,7 @@ class Drains(FaultTest):
                 self.again()
 
     def test_fault(self):
-        """The first of two fails in its middle; the firmware carries out the second all the same."""
+        """The first of two fails in its middle; the firmware still carries out the second."""
         for side, op in enumerate(('SEND_UPDATE_DATA', 'RECEIVE_UPDATE_DATA')):
             for after in COMMANDS + 5, 3 * COMMANDS:
                 with self.subTest(op=op, after=after):

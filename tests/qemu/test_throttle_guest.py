@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Direct throttling as the guest itself sees it, against what QEMU says of it.
 
-The guest stamps a heartbeat every millisecond with a clock that goes on while its vCPU is held. A
-silence between two of them is a time in which it did not work. (The clock's rate is off by what the
+The guest stamps a heartbeat every millisecond, with a clock that goes on while its vCPU is held.
+A silence between two of them is a time in which it did not work. (The clock's rate is off by what the
 host took away while the guest calibrated it, so it is measured.) A busy host makes silences too, but
 hardly ever long ones, so stuns are made long where they are measured, and what has to be short is
 the best of several tries.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The tiny guest (tests/guests/tiny) without libvirt: it writes, verifies its memory and says so."""
+"""The tiny guest without libvirt: it writes, verifies its memory and tells about both."""
 
 import subprocess
 import time
