@@ -39,13 +39,14 @@ class Kind:
     kernel: str
     initrd: str | None
     cmdline: str
+    balloon: bool = False  # has a driver for it; reports free pages
 
 
 KINDS = {
     "tiny": Kind(96, 20, False, "tiny.elf", None, ""),
     # the time stamp counter is sound here, but the kernel cannot know and would take a slow clock
     "linux": Kind(384, 90, True, "vmlinuz", "initrd.img",
-                  "console=ttyS0 quiet tsc=reliable clocksource=tsc"),
+                  "console=ttyS0 quiet tsc=reliable clocksource=tsc", balloon=True),
 }
 
 # What a guest does with its memory; see tests/guests/common/workload.h for the words.
@@ -132,7 +133,10 @@ def _add_devices(domain: ET.Element, guest: Guest) -> None:
     _add(devices, "controller", type="usb", model="none")
     _add(devices, "video")
     _add(devices[-1], "model", type="none")
-    _add(devices, "memballoon", model="none")
+    if KINDS[guest.kind].balloon:
+        _add(devices, "memballoon", model="virtio", freePageReporting="on")
+    else:
+        _add(devices, "memballoon", model="none")
 
 
 def domain_xml(guest: Guest) -> str:

@@ -30,6 +30,11 @@ class DomainXml(unittest.TestCase):
         self.assertIn("rate=7 ws=9", domain.findtext("os/cmdline"))
         self.assertIsNone(self.tree(kind="tiny").find("os/loader"))
 
+    def test_linux_reports_free_memory(self):
+        self.assertEqual(self.tree(kind="linux").find("devices/memballoon").attrib,
+                         {"model": "virtio", "freePageReporting": "on"})
+        self.assertEqual(self.tree(kind="tiny").find("devices/memballoon").get("model"), "none")
+
     def test_text_is_escaped(self):
         xml = guests.domain_xml(Guest("g", workload="rate=1 x=<&>"))
         self.assertIn("x=<&>", ET.fromstring(xml).findtext("os/cmdline"))
