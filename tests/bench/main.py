@@ -43,6 +43,7 @@ def main():
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
     parser.add_argument("--runs", type=int, default=5, metavar="N", help="default 5")
     parser.add_argument("--only", metavar="KEY", help="one part, by its name or a key it makes")
+    parser.add_argument("--check", action="store_true", help="look at the arguments only")
     options = parser.parse_args()
     if options.list:
         for name, bench in known.items():
@@ -58,6 +59,8 @@ def main():
     parts = chosen(bench.PARTS, options.only)
     if not parts:
         parser.error(f"--only {options.only} is no part of {options.name} and no key; see --list")
+    if options.check:
+        return 0
     try:
         whole = run_parts(options.name, bench.CONDITIONS, parts, options.runs, options.json,
                           Console())
