@@ -12,34 +12,52 @@
 #include "exec/ramblock.h"
 #include "hw/boards.h"
 #include "qapi/error.h"
+#include "qemu/bitmap.h"
 
 #define TYPE_FUZZ_GUEST "fuzz-guest"
 #define FUZZ_KEY 0xa5
 #define FUZZ_PAGE 4096
 
-/* A platform is a row of this table; the high bit says that it has no return path. */
-static const CgsMigrationLimits platforms[] = {
-    {4 * FUZZ_PAGE, 16, 0},
-    {FUZZ_PAGE, 1, 0},
-    {4 * FUZZ_PAGE, 2, 2 * FUZZ_PAGE},
-    {64 * FUZZ_PAGE, 4094, 2 << 20},
-    {5 * FUZZ_PAGE, 4, FUZZ_PAGE},
-};
+#define FUZZ_PAGES (FUZZ_RAM_BYTES / FUZZ_PAGE)
 
-uint8_t fuzz_memory[FUZZ_RAM_BYTES];
+/* A platform is a row of this table; the high bit says that it has no return path. */
+static const struct {
+    CgsMigrationLimits limits;
+    bool in_place;
+    bool shares; /* the guest may share pages with the host */
+} platforms[] = {
+    {{4 * FUZZ_PAGE, 16, 0}, false, false},
+    {{FUZZ_PAGE, 1, 0}, true, true},
+    {{4 * FUZZ_PAGE, 2, 2 * FUZZ_PAGE}, false, true},
+    {{64 * FUZZ_PAGE, 4094, 2 << 20}, true, false},
+    {{5 * FUZZ_PAGE, 4, FUZZ_PAGE}, true, true},
+};
 
 static struct {
     FuzzGuest state;
     CgsMigrationLimits limits;
     uint64_t submitted, collected; /* tags */
+    bool shared[FUZZ_PAGES];
+    uint8_t memory[FUZZ_RAM_BYTES]; /* as it ought to be, where it is not shared */
 } firmware;
+
+static ConfidentialGuestMigrationOps operations;
+static bool get_shared(ConfidentialGuestSupport *cgs, RAMBlock *rb, unsigned long *shared,
+                       Error **errp);
+static void set_shared(ConfidentialGuestSupport *cgs, RAMBlock *rb, unsigned long page,
+                       unsigned long n_pages, bool shared);
 
 void
 fuzz_firmware_reset(FuzzGuest state, uint8_t platform)
 {
-    memset(&firmware, 0, sizeof(firmware));
+    const size_t row = (platform & 0x7f) % ARRAY_SIZE(platforms);
+
+    memset(&firmware, 0, offsetof(typeof(firmware), memory));
     firmware.state = state;
-    firmware.limits = platforms[(platform & 0x7f) % ARRAY_SIZE(platforms)];
+    firmware.limits = platforms[row].limits;
+    operations.in_place = platforms[row].in_place;
+    operations.get_shared = platforms[row].shares ? get_shared : NULL;
+    operations.set_shared = platforms[row].shares ? set_shared : NULL;
 }
 
 FuzzGuest
@@ -106,6 +124,7 @@ submit(CgsMigrationSubmission *sub, Error **errp)
         g_assert(packet->len && packet->len % FUZZ_PAGE == 0 && packet->addr % FUZZ_PAGE == 0);
         g_assert(packet->len <= firmware.limits.command_bytes);
         g_assert(packet->addr < FUZZ_RAM_BYTES && packet->len <= FUZZ_RAM_BYTES - packet->addr);
+        g_assert(packet->host == fuzz_ram_host + packet->addr);
         bytes += packet->len;
     }
     g_assert(bytes == sub->data_len);
@@ -131,6 +150,7 @@ receive_submit(ConfidentialGuestSupport *cgs, CgsMigrationSubmission *sub, Error
     return submit(sub, errp);
 }
 
+/* Whether the firmware still knows of this submission, which must be the oldest. */
 static bool
 collect(CgsMigrationSubmission *sub, Error **errp)
 {
@@ -138,25 +158,41 @@ collect(CgsMigrationSubmission *sub, Error **errp)
         return refuse(sub, 0, "what was forgotten", errp);
     }
     g_assert(sub->tag == ++firmware.collected);
-    for (size_t i = 0; i < sub->data_len; i++) {
-        sub->data[i] ^= FUZZ_KEY;
-    }
     sub->n_done = sub->n_packets;
     sub->service_us = sub->wait_us = 1;
     return true;
 }
 
+static void
+transform(uint8_t *to, const uint8_t *from, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        to[i] = from[i] ^ FUZZ_KEY;
+    }
+}
+
 static bool
 send_collect(ConfidentialGuestSupport *cgs, CgsMigrationSubmission *sub, Error **errp)
 {
+    uint8_t *data = sub->data;
+
     g_assert(firmware.state == FUZZ_GUEST_SENDING);
-    return collect(sub, errp);
+    if (!collect(sub, errp)) {
+        return false;
+    }
+    for (uint32_t i = 0; i < sub->n_packets; i++) {
+        const CgsMigrationPacket *packet = &sub->packets[i];
+
+        transform(data, operations.in_place ? packet->host : data, packet->len);
+        data += packet->len;
+    }
+    return true;
 }
 
 static bool
 receive_collect(ConfidentialGuestSupport *cgs, CgsMigrationSubmission *sub, Error **errp)
 {
-    const uint8_t *data = sub->data;
+    uint8_t *data = sub->data;
 
     g_assert(firmware.state == FUZZ_GUEST_RECEIVING);
     for (uint32_t i = 0; i < sub->n_packets; i++) {
@@ -168,10 +204,53 @@ receive_collect(ConfidentialGuestSupport *cgs, CgsMigrationSubmission *sub, Erro
         return false;
     }
     for (uint32_t i = 0; i < sub->n_packets; i++) {
-        memcpy(fuzz_memory + sub->packets[i].addr, data, sub->packets[i].len);
-        data += sub->packets[i].len;
+        const CgsMigrationPacket *packet = &sub->packets[i];
+
+        transform(operations.in_place ? packet->host : data, data, packet->len);
+        memcpy(firmware.memory + packet->addr, operations.in_place ? packet->host : data,
+               packet->len);
+        data += packet->len;
     }
     return true;
+}
+
+/* The source's guest shares some pages, always the same. */
+static bool
+get_shared(ConfidentialGuestSupport *cgs, RAMBlock *rb, unsigned long *shared, Error **errp)
+{
+    g_assert(g_str_equal(rb->idstr, FUZZ_RAM));
+    bitmap_set(shared, 8, 4);
+    set_bit(FUZZ_PAGES - 1, shared);
+    return true;
+}
+
+static void
+set_shared(ConfidentialGuestSupport *cgs, RAMBlock *rb, unsigned long page, unsigned long n_pages,
+           bool shared)
+{
+    g_assert(firmware.state == FUZZ_GUEST_RECEIVING && g_str_equal(rb->idstr, FUZZ_RAM));
+    g_assert(firmware.submitted == firmware.collected);
+    g_assert(n_pages && page < FUZZ_PAGES && n_pages <= FUZZ_PAGES - page);
+    for (unsigned long i = page; i < page + n_pages; i++) {
+        if (firmware.shared[i]) {
+            memcpy(firmware.memory + i * FUZZ_PAGE, fuzz_ram_host + i * FUZZ_PAGE, FUZZ_PAGE);
+        }
+        firmware.shared[i] = shared;
+    }
+}
+
+void
+fuzz_firmware_check_memory(void)
+{
+    for (size_t i = 0; i < FUZZ_PAGES; i++) {
+        uint8_t *ought = firmware.memory + i * FUZZ_PAGE;
+        const uint8_t *is = fuzz_ram_host + i * FUZZ_PAGE;
+
+        if (firmware.shared[i]) {
+            memcpy(ought, is, FUZZ_PAGE);
+        }
+        g_assert(memcmp(ought, is, FUZZ_PAGE) == 0);
+    }
 }
 
 static bool
@@ -214,7 +293,7 @@ send_finish(ConfidentialGuestSupport *cgs, Error **errp)
     g_assert_not_reached(); /* no migration is completed here */
 }
 
-static const ConfidentialGuestMigrationOps operations = {
+static ConfidentialGuestMigrationOps operations = {
     .firmware = "fuzz",
     .get_limits = get_limits,
     .send_start = send_start,

@@ -29,6 +29,9 @@
 #define FUZZ_RAM "pc.ram"
 #define FUZZ_RAM_BYTES (64 * 4096)
 
+/* That RAM, as QEMU has it. */
+extern uint8_t *fuzz_ram_host;
+
 /* How RAM is loaded and saved, and what to give those handlers. */
 extern const SaveVMHandlers *fuzz_ram;
 extern void *fuzz_ram_opaque;
@@ -40,7 +43,7 @@ void fuzz_start(void);
 QEMUFile *fuzz_input(const uint8_t *data, size_t size);
 QEMUFile *fuzz_sink(void);
 
-/* firmware.c: the guest's memory as it ought to be, and a fresh guest. */
+/* firmware.c: a guest */
 typedef enum FuzzGuest {
     FUZZ_GUEST_NONE, /* waits for RECEIVE_START */
     FUZZ_GUEST_RUNNING,
@@ -48,11 +51,12 @@ typedef enum FuzzGuest {
     FUZZ_GUEST_RECEIVING,
 } FuzzGuest;
 
-extern uint8_t fuzz_memory[FUZZ_RAM_BYTES];
-
-/* @platform chooses the firmware's limits; see firmware.c. */
+/* @platform chooses what the firmware can do; see firmware.c. */
 void fuzz_firmware_reset(FuzzGuest state, uint8_t platform);
 FuzzGuest fuzz_firmware_state(void);
 ConfidentialGuestSupport *fuzz_firmware_guest(void);
+
+/* Private memory holds what the firmware has decrypted, and else what it held at the reset. */
+void fuzz_firmware_check_memory(void);
 
 #endif

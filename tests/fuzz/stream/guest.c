@@ -14,6 +14,7 @@
 
 #include <sanitizer/lsan_interface.h>
 
+uint8_t *fuzz_ram_host;
 const SaveVMHandlers *fuzz_ram;
 void *fuzz_ram_opaque;
 
@@ -65,6 +66,16 @@ fuzz_sink(void)
     return file;
 }
 
+static void
+find_ram(void)
+{
+    RCU_READ_LOCK_GUARD();
+    RAMBlock *block = qemu_ram_block_by_name(FUZZ_RAM);
+
+    g_assert(block->used_length == FUZZ_RAM_BYTES);
+    fuzz_ram_host = block->host;
+}
+
 /* Memory that is not private, as a video card's. */
 static void
 add_plain_memory(void)
@@ -78,14 +89,18 @@ int
 LLVMFuzzerInitialize(int *argc, char ***argv)
 {
     static const char *const arguments[] = {
-        "fuzz",       "-accel", "qtest",   "-S",
-        "-machine",   "none,memory-backend=" FUZZ_RAM,
-        "-object",    "memory-backend-ram,id=" FUZZ_RAM ",size=256K",
-        "-nodefaults", "-display", "none", "-incoming", "defer",
+        "fuzz",        "-accel",
+        "qtest",       "-S",
+        "-machine",    "none,memory-backend=" FUZZ_RAM,
+        "-object",     "memory-backend-ram,id=" FUZZ_RAM ",size=256K",
+        "-nodefaults", "-display",
+        "none",        "-incoming",
+        "defer",
     };
 
     __lsan_disable(); /* what lives as long as QEMU is no leak */
     qemu_init(ARRAY_SIZE(arguments), (char **)arguments);
+    find_ram();
     add_plain_memory();
     current_machine->cgs = fuzz_firmware_guest();
     fuzz_start();

@@ -86,6 +86,11 @@ def record(*contents, sub_type=1, follows=False):
         struct.pack('>BI', sub_type, len(contents)) + b''.join(contents)
 
 
+def shared(*ranges):
+    """What the guest shares: first page, number of pages, whether shared now."""
+    return record(*(struct.pack('>QQB', *r) for r in ranges), sub_type=2)
+
+
 def plain(block, page, flags=FLAG_PAGE):
     return struct.pack('>Q', page * PAGE | flags) + bytes([len(block)]) + block + bytes(PAGE)
 
@@ -113,6 +118,13 @@ def load_seeds(stream):
         'last-page': b'\0' + keys + section(record(some_pages(real[0], RAM_PAGES - 1))),
         'across-the-end': b'\0' + keys + section(
             record(some_pages(real[0], RAM_PAGES - 1, count=2))),
+        'shared': b'\2' + keys + section(
+            shared((8, 4, 1), (RAM_PAGES - 1, 1, 1)), plain(BLOCK[1:], 9),
+            record(some_pages(real[0], 1))),
+        'shared-no-more': b'\4' + keys + section(
+            shared((8, 4, 1)), plain(BLOCK[1:], 9), shared((8, 2, 0)), plain(BLOCK[1:], 9)),
+        'shared-by-none': b'\0' + keys + section(shared((8, 4, 1))),
+        'shared-beyond': b'\2' + keys + section(shared((RAM_PAGES - 1, 2, 1))),
         'no-session': b'\0' + commands(stream)[0] + section(record(one)),
         'no-return-path': b'\x80' + keys,
         'small-firmware': b'\1' + keys + section(record(one)),
