@@ -31,9 +31,10 @@ PATIENCE_S = 60
 
 def qemu_build():
     """Where qemu/build worked: the sources and objects of the QEMU under test."""
-    if not (BUILD / 'qemu/obj/build.ninja').exists():
+    place = pathlib.Path(os.environ.get('SEVMIG_QEMU_BUILD', BUILD / 'qemu'))
+    if not (place / 'obj/build.ninja').exists():
         raise unittest.SkipTest('SEVMIG_QEMU names a program, and its build is not here')
-    return BUILD / 'qemu'
+    return place
 
 
 class QmpError(Exception):
