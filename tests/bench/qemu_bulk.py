@@ -61,18 +61,22 @@ def run(bench: Bench) -> None:
             bulk_run(bench, scale)
 
 
-def summary(figures: Figures) -> dict[str, Any]:
-    """Of the scales the worse one."""
+def summary_at(figures: Figures, scale: int) -> dict[str, Any]:
     return {
         "bulk_line_rate_ratio": round(min(
             figures[rate_name(scale, SPLIT, batch)].median
-            for scale in SCALES for batch, split in CASES if split == SPLIT), 4),
+            for batch, split in CASES if split == SPLIT), 4),
         "batch_speedup": {key: {
-            "measured": round(min(figures[speedup_name(scale, split)].median
-                                  for scale in SCALES), 4),
+            "measured": round(figures[speedup_name(scale, split)].median, 4),
             "theory": round(theory.speedup(MAX_BATCH, split), 4),
         } for key, split in SPLITS.items()},
     }
+
+
+def summary(figures: Figures) -> dict[str, Any]:
+    """At the firmware's real pace; and 20 times as fast, where QEMU and swpsp must keep up with a
+    submission each 50 microseconds, encryption included."""
+    return {**summary_at(figures, 1), "at_scale_20": summary_at(figures, 20)}
 
 
 PART = Part("bulk", "pages a second in a bulk pass against the cost model's maximum, and the "
