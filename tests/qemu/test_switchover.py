@@ -91,6 +91,17 @@ class Switchover(SwitchoverCase):
         tune(self.src, hold_sending=False, lease_ms=60000)
         self.wait_status(self.src, 'completed')
 
+    def test_hold_sending_from_a_dead_destination(self):
+        """Who does not send still notices, long before the lease ends."""
+        tune(self.src, hold_sending=True, vcpu_throttle=50, lease_ms=60000)
+        time.sleep(1)
+        start = time.monotonic()
+        self.dst.stop(kill=True)
+        self.wait_status(self.src, 'failed')
+        self.assertLess(time.monotonic() - start, 20)
+        self.assertEqual(self.query()['tune']['vcpu-throttle'], 0)
+        busy.wait_busy(self, self.src, 2)
+
     def test_sync_interval(self):
         """Syncs go on within a pass; held sending makes sure that it is one pass."""
         tune(self.src, hold_sending=True, lease_ms=60000)
