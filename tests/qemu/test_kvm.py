@@ -9,7 +9,6 @@ a double of the ioctls that answers through swpsp's core. No hardware has run th
 import concurrent.futures
 import json
 import os
-import pathlib
 import re
 import shlex
 import subprocess
@@ -18,9 +17,8 @@ import unittest
 
 import harness
 
-BUILD = pathlib.Path(os.environ.get('SEVMIG_BUILD', harness.ROOT / 'build'))
-OBJECTS = BUILD / 'qemu/obj'
-SWPSP = BUILD / 'checks/qemu/swpsp/libswpsp.a'
+OBJECTS = harness.BUILD / 'qemu/obj'
+SWPSP = harness.BUILD / 'checks/qemu/swpsp/libswpsp.a'
 HERE = harness.HERE / 'kvm'
 SERIES = ('target/i386/sev-kvm-command.c', 'target/i386/sev-kvm-guest.c',
           'target/i386/sev-kvm-migration.c', 'migration/sev-pages-shared.c')
@@ -68,7 +66,6 @@ def compile_all(directory):
 
 
 def build(directory):
-    assert OBJECTS.exists(), "needs QEMU's build directory: run without SEVMIG_QEMU"
     program = f'{directory}/test-sev-kvm'
     qom = [str(path) for name in ('qom', 'event-loop-base')
            for path in sorted((OBJECTS / f'lib{name}.a.p').glob('*.o'))]
@@ -81,6 +78,7 @@ def build(directory):
 class Kvm(unittest.TestCase):
 
     def test_against_double(self):
+        harness.qemu_build()
         with tempfile.TemporaryDirectory() as directory:
             output = run(build(directory), cwd=directory)
             planned = int(re.search(r'^1\.\.(\d+)$', output, re.MULTILINE)[1])

@@ -54,7 +54,7 @@ host_of(int fd)
 Host *
 host_new(uint32_t command_bytes)
 {
-    const SwpspLimits limits = {command_bytes, 1, 0};
+    const SwpspLimits limits = {.max_command_bytes = command_bytes, .max_submit_commands = 1};
     g_autoptr(GError) error = NULL;
     SwpspCost cost;
     Host *host = g_new0(Host, 1);
@@ -148,7 +148,10 @@ op_of(uint32_t id)
 void
 host_fail_firmware(Host *host, uint32_t id, unsigned after, uint32_t sev_ret)
 {
-    g_assert_true(swpsp_firmware_set_fault(host->firmware, op_of(id), after, sev_ret));
+    const SwpspFault fault = {.kind = SWPSP_FAULT_ERROR, .status = sev_ret, .after = after,
+                              .count = 1};
+
+    g_assert_true(swpsp_firmware_set_fault(host->firmware, op_of(id), &fault));
 }
 
 void
