@@ -41,9 +41,10 @@ class Source(unittest.TestCase):
         self.assertEqual(missing, [])
 
     def test_dependencies_point_down(self):
-        """control <- policy <- daemon -> qmp; swpsp and qemu depend on nothing of plugin/ or qmp/."""
+        """control <- simulation, policy <- daemon -> qmp; swpsp and qemu depend on nothing of plugin/ or qmp/."""
         allowed = {
             "plugin/control/": ("sevmig-control",),
+            "plugin/simulation/": ("sevmig-control", "sevmig-simulation"),
             "qmp/": ("qmpc",),
             "qemu/swpsp/": ("swpsp",),
         }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * record.c - writes the golden traces that come from the plant model
+ * record.c - writes the golden traces that come from the simulation
  *
  * usage: record DIRECTORY
  *
@@ -10,42 +10,88 @@
 #include <glib.h>
 #include <stdio.h>
 
-#include "plant.h"
-
-#define GUEST                                                                                      \
-    .pages = 32768, .page_us = 50.15, .submit_share = 0.5, .extra_us = 10, .device_us = 40000,     \
-    .max_batch = 1024
+#include "sevmig-simulation.h"
+#include "sevmig-trace.h"
 
 static const struct {
-    PlantConfig plant;
+    const char *name;
+    SevmigSimPhase load;
+    guint vcpus;
     SevmigOnStall on_stall;
-    gboolean per_vcpu, observe;
+    bool observe;
     guint64 downtime_max_us;
-    PlantFaults faults;
-} scenarios[] = {
-    {.plant = {GUEST, .name = "idle", .vcpus = 1, .working_set = 100, .writes_per_s = 50,
-               .busy = 0.02}},
-    {.plant = {GUEST, .name = "paced-biting", .vcpus = 1, .working_set = 30000,
-               .writes_per_s = 30000, .pace = PLANT_WRITES_PACED, .busy = 0.18}},
-    {.plant = {GUEST, .name = "flat-out", .vcpus = 1, .working_set = 25000, .writes_per_s = 120000,
-               .busy = 1}},
-    {.plant = {GUEST, .name = "one-writer-of-three", .vcpus = 3, .working_set = 25000,
-               .writes_per_s = 60000, .busy = 1, .vcpu_dirty = TRUE},
-     .per_vcpu = TRUE},
-    {.plant = {GUEST, .name = "unresponsive-relaxed", .vcpus = 1, .working_set = 20000,
-               .writes_per_s = 30000, .pace = PLANT_WRITES_BY_WALL, .busy = 1},
-     .on_stall = SEVMIG_ON_STALL_RELAX,
+    gboolean faults;
+} courses[] = {
+    {"idle", {.working_set_pages = 100, .writes_per_s = 50, .busy = 0.02}, 1},
+    {"paced-biting",
+     {.working_set_pages = 30000, .writes_per_s = 30000, .pace = SEVMIG_SIM_PACED, .busy = 0.18},
+     1},
+    {"flat-out", {.working_set_pages = 25000, .writes_per_s = 120000, .busy = 1}, 1},
+    {"one-writer-of-three", {.working_set_pages = 25000, .writes_per_s = 60000, .busy = 1}, 3},
+    {"unresponsive-relaxed",
+     {.working_set_pages = 20000, .writes_per_s = 30000, .pace = SEVMIG_SIM_BY_WALL, .busy = 1},
+     1,
+     SEVMIG_ON_STALL_RELAX,
      .downtime_max_us = 3000000},
-    {.plant = {GUEST, .name = "hopeless-aborted", .vcpus = 1, .working_set = 32000,
-               .writes_per_s = 2000000, .busy = 1},
-     .on_stall = SEVMIG_ON_STALL_ABORT},
-    {.plant = {GUEST, .name = "observed", .vcpus = 1, .working_set = 3000, .writes_per_s = 4000,
-               .busy = 0.5},
-     .observe = TRUE},
-    {.plant = {GUEST, .name = "bad-messages", .vcpus = 1, .working_set = 25000,
-               .writes_per_s = 60000, .busy = 1},
-     .faults = {.miss_every = 5, .corrupt_every = 7, .lease_expires_at = 25}},
+    {"hopeless-aborted",
+     {.working_set_pages = 32000, .writes_per_s = 2000000, .busy = 1},
+     1,
+     SEVMIG_ON_STALL_ABORT},
+    {"observed",
+     {.working_set_pages = 3000, .writes_per_s = 4000, .busy = 0.5},
+     1,
+     .observe = true},
+    {"bad-messages",
+     {.working_set_pages = 25000, .writes_per_s = 60000, .busy = 1},
+     1,
+     .faults = TRUE},
 };
+
+static void
+record(gpointer data, gconstpointer state, const SevmigEvent *event, const SevmigActions *actions)
+{
+    g_autofree char *line = NULL;
+    SevmigView view;
+
+    sevmig_control_view(state, &view);
+    line = sevmig_trace_format_step(event, actions, &view);
+    fputs(line, data);
+}
+
+static void
+run(gsize i, FILE *file)
+{
+    SevmigSimRun run = {
+        .controller = &sevmig_sim_steered, .observer = record, .observer_data = file};
+    SevmigTraceHeader header = {
+        .domain = (char *)courses[i].name, .policy = (char *)"test", .uuid = (char *)""};
+    g_autofree char *line = NULL;
+    SevmigSimScenario s;
+    SevmigSimResult result;
+
+    sevmig_sim_scenario_default(&s);
+    s.pages = 32768;
+    s.page_us = 50.15;
+    s.max_batch_pages = 1024;
+    s.device_us = 40000;
+    s.limit_s = 20;
+    s.phases[0] = courses[i].load;
+    s.vcpus = courses[i].vcpus;
+    s.reports_vcpu_dirty = s.params.throttle_per_vcpu = s.vcpus > 1;
+    s.params.on_stall = courses[i].on_stall;
+    s.params.downtime_max_us = courses[i].downtime_max_us;
+    s.params.observe_only = courses[i].observe;
+    if (courses[i].faults) {
+        s.miss_every = 5;
+        s.corrupt_every = 7;
+        s.lease_expires_at = 25;
+    }
+    header.params = s.params;
+    line = sevmig_trace_format_header(&header);
+    fputs(line, file);
+    sevmig_sim_run(&s, &run, &result);
+    printf("%s: %u steps, %s\n", courses[i].name, result.steps, sevmig_phase_name(result.phase));
+}
 
 int
 main(int argc, char **argv)
@@ -54,26 +100,16 @@ main(int argc, char **argv)
         fprintf(stderr, "usage: %s DIRECTORY\n", argv[0]);
         return 2;
     }
-    for (gsize i = 0; i < G_N_ELEMENTS(scenarios); i++) {
-        g_autofree char *path = g_strdup_printf("%s/%s.trace", argv[1], scenarios[i].plant.name);
-        PlantFaults faults = scenarios[i].faults;
-        SevmigControlParams params;
-        PlantResult result;
+    for (gsize i = 0; i < G_N_ELEMENTS(courses); i++) {
+        g_autofree char *path = g_strdup_printf("%s/%s.trace", argv[1], courses[i].name);
+        FILE *file = fopen(path, "w");
 
-        sevmig_control_params_default(&params);
-        params.downtime_goal_us = 300000;
-        params.downtime_max_us = scenarios[i].downtime_max_us;
-        params.on_stall = scenarios[i].on_stall;
-        params.throttle_per_vcpu = scenarios[i].per_vcpu;
-        params.observe_only = scenarios[i].observe;
-        faults.record = fopen(path, "w");
-        if (!faults.record) {
+        if (!file) {
             perror(path);
             return 1;
         }
-        plant_run(&scenarios[i].plant, &params, &faults, 1, 20, &result);
-        fclose(faults.record);
-        printf("%s: %u steps, %s\n", path, result.steps, sevmig_phase_name(result.phase));
+        run(i, file);
+        fclose(file);
     }
     return 0;
 }
