@@ -117,6 +117,8 @@ void sevmig_throttle_decide(SevmigControl *self);
 void sevmig_throttle_observe(SevmigControl *self, double guest_us, double wall_us, double pages,
                              SevmigActions *actions);
 void sevmig_throttle_want(SevmigControl *self, unsigned percent, const char *why);
+/* Brings the throttle in force within limits that have changed. */
+void sevmig_throttle_limit(SevmigControl *self);
 
 void sevmig_switchover_decide(SevmigControl *self, SevmigActions *actions);
 void sevmig_sync_interval_decide(SevmigControl *self);

@@ -6,6 +6,7 @@
 
 #define STUN_DEFAULT_US 100000
 #define HOLD_DEFAULT_US 5000
+#define STUN_MOST_US 9900000 /* QEMU's longest slice at its most throttle */
 #define CEILING_DEFAULT_PERCENT 95
 #define CEILING_MOST_PERCENT 99 /* QEMU's range */
 
@@ -53,6 +54,8 @@ sevmig_params_copy(SevmigControlParams *to, const SevmigControlParams *from)
         to->slowdown_goal_percent = 100;
     if (to->stun_us == 0)
         to->stun_us = STUN_DEFAULT_US;
+    if (to->stun_us > STUN_MOST_US)
+        to->stun_us = STUN_MOST_US;
     if (to->downtime_max_us < to->downtime_goal_us)
         to->downtime_max_us = to->downtime_goal_us;
 }

@@ -126,6 +126,8 @@ on_policy(SevmigControl *self, const SevmigEvent *event, SevmigActions *actions)
     note(self, actions, "other policy from now on", NULL);
     if (self->params.throttle_mode == SEVMIG_THROTTLE_QEMU)
         let_loose(self, "the policy leaves throttling to QEMU");
+    else
+        sevmig_throttle_limit(self);
 }
 
 static void

@@ -196,6 +196,15 @@ sevmig_throttle_want(SevmigControl *self, unsigned percent, const char *why)
                       "throttle %u -> %u %%: %s", now, percent, why);
 }
 
+void
+sevmig_throttle_limit(SevmigControl *self)
+{
+    unsigned now = self->throttle.wanted_percent, most = most_percent(self);
+
+    if (now > 0) /* the slice too is to keep to the new limits */
+        sevmig_throttle_want(self, now < most ? now : most, "what the other policy allows");
+}
+
 /*
  * Did it work? The guest got less than half the CPU time it would have had, and yet dirtied as much
  * as in a pass of the same length without throttle: then either something else writes, or even the

@@ -403,6 +403,32 @@ test_policy_change(Fixture *f, gconstpointer data)
     g_assert_cmpint(value_of(f, SEVMIG_ACTION_SWITCHOVER), ==, SEVMIG_SWITCHOVER_AUTO);
 }
 
+/* A tighter policy holds at once; control is not given up over the throttle that was allowed. */
+static void
+test_policy_tighter(Fixture *f, gconstpointer data)
+{
+    gint64 percent;
+
+    to_second_pass(f);
+    apply(f);
+    f->params.throttle_ceiling_percent = 40;
+    f->params.stun_us = 5000;
+    g_assert_cmpint(send(f, SEVMIG_EVENT_POLICY), ==, SEVMIG_PHASE_CONVERGING);
+    percent = value_of(f, SEVMIG_ACTION_THROTTLE);
+    g_assert_cmpint(percent, ==, 40);
+    g_assert_cmpint(value_of(f, SEVMIG_ACTION_SLICE_US) * percent / (100 - percent), <=, 5000);
+}
+
+/* No stop can last longer than QEMU's longest slice asks for, whatever number says it may. */
+static void
+test_stun_endless(Fixture *f, gconstpointer data)
+{
+    f->params.stun_us = G_MAXUINT64;
+    to_second_pass(f);
+    g_assert_cmpint(f->control->phase, ==, SEVMIG_PHASE_CONVERGING);
+    g_assert_cmpint(value_of(f, SEVMIG_ACTION_THROTTLE), >, 0);
+}
+
 static void
 test_deadline_abort(Fixture *f, gconstpointer data)
 {
@@ -463,6 +489,8 @@ main(int argc, char **argv)
         {"/step/release", test_release},
         {"/step/ends", test_ends},
         {"/step/policy-change", test_policy_change},
+        {"/step/policy-tighter", test_policy_tighter},
+        {"/step/stun-endless", test_stun_endless},
         {"/step/deadline-abort", test_deadline_abort},
         {"/step/time", test_time},
     };
