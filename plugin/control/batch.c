@@ -20,6 +20,7 @@
 #define OVER_HOLD 1.1
 #define WORTH 1.25
 
+#define GAP_MOST 16   /* QEMU's range */
 #define GAP_FITS 20   /* samples before the split of a command and a page is believed */
 #define GAP_SHARE 0.8 /* of the saving, to be sure that it is one */
 
@@ -80,7 +81,7 @@ static void
 choose_gap(SevmigControl *self)
 {
     const SevmigFirmware *fw = &self->firmware;
-    double most = (double)self->intake.last.max_command_pages - 2;
+    double most = fmin(GAP_MOST, (double)self->intake.last.max_command_pages - 2);
     double gap;
 
     if (fw->fits < GAP_FITS || !self->intake.late)
