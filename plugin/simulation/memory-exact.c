@@ -45,6 +45,24 @@ exact_free(SevmigSimMemory *base)
     g_free(self);
 }
 
+static SevmigSimMemory *
+exact_clone(const SevmigSimMemory *base, SevmigSimRandom *random)
+{
+    const Exact *self = (const Exact *)base;
+    Exact *copy = g_memdup2(self, sizeof(*self));
+
+    copy->random = random;
+    copy->bitmap = g_memdup2(self->bitmap, self->scenario->pages);
+    copy->logged = g_memdup2(self->logged, self->scenario->pages);
+    for (guint i = 0; i < self->scenario->n_phases; i++) {
+        guint64 blocks = self->scenario->phases[i].working_set_pages / self->scenario->block_pages;
+
+        if (self->place[i])
+            copy->place[i] = g_memdup2(self->place[i], blocks * sizeof(self->place[i][0]));
+    }
+    return &copy->base;
+}
+
 static guint64
 next_block(Exact *self, guint index, guint64 blocks)
 {
@@ -186,7 +204,8 @@ scatter(SevmigSimRandom *random, guint64 blocks)
 SevmigSimMemory *
 sevmig_sim_memory_new_exact(const SevmigSimScenario *scenario, SevmigSimRandom *random)
 {
-    static const SevmigSimMemoryOps ops = {exact_free, exact_write, exact_sync, exact_take};
+    static const SevmigSimMemoryOps ops = {exact_free, exact_clone, exact_write, exact_sync,
+                                           exact_take};
     Exact *self = g_new0(Exact, 1);
 
     self->base.ops = &ops;

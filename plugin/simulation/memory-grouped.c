@@ -27,9 +27,9 @@ typedef struct {
 
 typedef struct {
     guint64 first, pages; /* addresses */
-    Class classes[CLASSES];
-    double dirty; /* sum over the classes */
-    double ahead; /* share not passed by the cursor */
+    Class *classes;       /* n_classes of them, in the memory's array */
+    double dirty;         /* sum over the classes */
+    double ahead;         /* share not passed by the cursor */
 } Stretch;
 
 typedef struct {
@@ -37,6 +37,7 @@ typedef struct {
     const SevmigSimScenario *scenario;
     guint n, n_classes;
     Stretch *list;
+    Class *classes;
     double share[CLASSES];  /* of pages, where a Zipf load writes */
     double writes[CLASSES]; /* of that load's writes */
     guint cursor;
@@ -51,7 +52,22 @@ grouped_free(SevmigSimMemory *base)
     Grouped *self = (Grouped *)base;
 
     g_free(self->list);
+    g_free(self->classes);
     g_free(self);
+}
+
+static SevmigSimMemory *
+grouped_clone(const SevmigSimMemory *base, SevmigSimRandom *random)
+{
+    const Grouped *self = (const Grouped *)base;
+    Grouped *copy = g_memdup2(self, sizeof(*self));
+
+    copy->list = g_memdup2(self->list, self->n * sizeof(self->list[0]));
+    copy->classes =
+        g_memdup2(self->classes, (gsize)self->n * self->n_classes * sizeof(self->classes[0]));
+    for (guint i = 0; i < self->n; i++)
+        copy->list[i].classes = copy->classes + (gsize)i * self->n_classes;
+    return &copy->base;
 }
 
 static void
@@ -161,11 +177,11 @@ grouped_sync(SevmigSimMemory *base)
 }
 
 static void
-remove_pages(Stretch *s, double pages)
+remove_pages(Stretch *s, guint n_classes, double pages)
 {
     double kept = pages < s->dirty ? 1 - pages / s->dirty : 0;
 
-    for (guint c = 0; c < CLASSES; c++)
+    for (guint c = 0; c < n_classes; c++)
         s->classes[c].dirty *= kept;
     s->dirty *= kept;
     s->ahead = kept > 0 ? s->ahead * kept : 1;
@@ -198,7 +214,7 @@ take_stretch(Grouped *self, const SevmigSimOrder *order, double most, SevmigSimT
     else
         taken->runs[SEVMIG_RUN_BUCKETS - 1] += pages / (double)self->scenario->pages;
     self->base.remaining -= pages;
-    remove_pages(s, pages);
+    remove_pages(s, self->n_classes, pages);
     return submissions;
 }
 
@@ -223,7 +239,7 @@ grouped_take(SevmigSimMemory *base, const SevmigSimOrder *order, SevmigSimTaken 
         return;
     base->remaining = 0;
     for (guint i = 0; i < self->n; i++)
-        remove_pages(&self->list[i], self->list[i].dirty);
+        remove_pages(&self->list[i], self->n_classes, self->list[i].dirty);
 }
 
 /*
@@ -261,6 +277,7 @@ add_stretches(Grouped *self, guint64 from, guint64 to)
         s->pages = from + (to - from) * (i + 1) / count - s->first;
         s->dirty = (double)s->pages;
         s->ahead = 1;
+        s->classes = self->classes + (gsize)(self->n - 1) * self->n_classes;
         for (guint c = 0; c < self->n_classes; c++)
             s->classes[c].pages = s->classes[c].dirty = (double)s->pages * self->share[c];
     }
@@ -277,7 +294,8 @@ compare(gconstpointer a, gconstpointer b)
 SevmigSimMemory *
 sevmig_sim_memory_new_grouped(const SevmigSimScenario *scenario)
 {
-    static const SevmigSimMemoryOps ops = {grouped_free, grouped_write, grouped_sync, grouped_take};
+    static const SevmigSimMemoryOps ops = {grouped_free, grouped_clone, grouped_write, grouped_sync,
+                                           grouped_take};
     guint64 ends[2 * SEVMIG_SIM_MAX_PHASES + 2] = {0, scenario->pages};
     Grouped *self = g_new0(Grouped, 1);
     guint n_ends = 2;
@@ -297,6 +315,7 @@ sevmig_sim_memory_new_grouped(const SevmigSimScenario *scenario)
     }
     qsort(ends, n_ends, sizeof(ends[0]), compare);
     self->list = g_new0(Stretch, (gsize)n_ends * STRETCHES);
+    self->classes = g_new0(Class, (gsize)n_ends * STRETCHES * self->n_classes);
     for (guint i = 0; i + 1 < n_ends; i++) {
         if (ends[i] < ends[i + 1])
             add_stretches(self, ends[i], ends[i + 1]);

@@ -36,6 +36,7 @@ typedef struct SevmigSimMemory SevmigSimMemory;
 
 typedef struct {
     void (*free)(SevmigSimMemory *self);
+    SevmigSimMemory *(*clone)(const SevmigSimMemory *self, SevmigSimRandom *random);
     /* The guest writes so many pages in that phase of the load. */
     void (*write)(SevmigSimMemory *self, guint phase, double pages);
     /* Returns how many pages that were clean are to be sent now. */

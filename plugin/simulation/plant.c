@@ -4,8 +4,11 @@
 #include <math.h>
 #include <string.h>
 
-#define TURN_US 50000.0 /* QEMU's loop decides so often; ours sleeps as long with nothing to send  \
-                         */
+#define TURN_US                                                                                    \
+    50000.0              /* QEMU's loop decides so often; ours sleeps as long with nothing to send \
+                          */
+#define TURN_MOST_US 5e6 /* turns far from the end change nothing, so they are played as one */
+#define TURNS_TO_END 64
 #define BANDWIDTH_US 100000.0
 #define SLICE_US 10000
 #define LIMIT_US 300000
@@ -42,6 +45,15 @@ sevmig_sim_plant_init(SevmigSimPlant *self, const SevmigSimScenario *scenario,
                          : sevmig_sim_memory_new_grouped(scenario);
     self->sync_count = 1;
     sevmig_sim_tune_default(&self->tune, scenario);
+}
+
+void
+sevmig_sim_plant_clone(const SevmigSimPlant *self, SevmigSimRandom *random, SevmigSimPlant *clone)
+{
+    *random = *self->random;
+    *clone = *self;
+    clone->random = random;
+    clone->memory = self->memory->ops->clone(self->memory, random);
 }
 
 void
@@ -132,6 +144,8 @@ watch_pass(SevmigSimPlant *self)
         return;
     self->pass_seen = self->memory->passes;
     self->pass_us = self->now_us;
+    if (self->first_pass_us <= 0)
+        self->first_pass_us = self->now_us;
 }
 
 /* Sends until `*edge`; when everything is sent before, the edge is then. */
@@ -140,8 +154,8 @@ send(SevmigSimPlant *self, double *edge)
 {
     self->credit_us += *edge - self->now_us;
     while (self->credit_us > 0 && self->memory->remaining >= NONE && !self->tune.hold_sending) {
-        /* by halves, because the next one may cost more than the one before */
-        double most = self->submission_us > 0 ? self->credit_us / self->submission_us / 2 : 1;
+        /* not all at once, because the next one may cost more than the one before */
+        double most = self->submission_us > 0 ? 0.9 * self->credit_us / self->submission_us : 1;
 
         self->credit_us -= sevmig_sim_serve(self, fmax(1, most));
     }
@@ -157,8 +171,12 @@ static double
 turn_end_us(const SevmigSimPlant *self)
 {
     double under_way = self->credit_us < -ROUNDING_US ? -self->credit_us : 0;
+    double left_us = self->memory->remaining / fmax(1, self->last_pages) * self->submission_us;
+    double turn_us = CLAMP(left_us / TURNS_TO_END, TURN_US, TURN_MOST_US);
 
-    return fmax(self->turn_us + TURN_US, self->now_us + under_way);
+    if (self->tune.switchover == SEVMIG_SWITCHOVER_NOW || is_low(self))
+        turn_us = TURN_US;
+    return fmax(self->turn_us + turn_us, self->now_us + under_way);
 }
 
 /* Nothing left, and the last submission is through. */

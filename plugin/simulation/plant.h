@@ -11,6 +11,8 @@
 
 #include "memory.h"
 
+#define SEVMIG_SIM_EXACT_MOST_PAGES (1 << 17) /* 512 MiB: below, page by page is fast enough */
+
 typedef struct {
     guint batch_pages, gap_pages;
     guint throttle_percent;
@@ -44,7 +46,7 @@ typedef struct {
     double bandwidth, bandwidth_from_us, bandwidth_bytes;
     guint64 sync_count;
     double sync_us, sync_dirtied, sync_interval_us, sync_guest_cpu_us;
-    double pass_us;
+    double pass_us, first_pass_us;
     guint64 pass_seen;
     /* auto-converge */
     double auto_us, auto_bytes, auto_dirtied;
@@ -53,6 +55,9 @@ typedef struct {
 
 void sevmig_sim_plant_init(SevmigSimPlant *self, const SevmigSimScenario *scenario,
                            SevmigSimRandom *random, gboolean exact);
+/* What if: goes its own way from here; `random` becomes the clone's. */
+void sevmig_sim_plant_clone(const SevmigSimPlant *self, SevmigSimRandom *random,
+                            SevmigSimPlant *clone);
 void sevmig_sim_plant_clear(SevmigSimPlant *self);
 
 /* Runs until then, or until `stop`. */

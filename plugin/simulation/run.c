@@ -6,9 +6,9 @@
 #include <string.h>
 #include <time.h>
 
-#define LOOK_US 100000.0           /* how often a run is measured where nobody asks for samples */
-#define CLOCK_US 1000000           /* the controller's clock when the migration begins */
-#define EXACT_MOST_PAGES (1 << 17) /* 512 MiB: below, page by page is fast enough */
+#define LOOK_US 1e6      /* how often a run is measured where nobody asks for samples */
+#define TICK_US 100000.0 /* what lateness is counted in */
+#define CLOCK_US 1000000 /* the controller's clock when the migration begins */
 
 typedef struct {
     const SevmigSimScenario *scenario;
@@ -98,10 +98,7 @@ measure(Course *self)
     guint percent = highest_throttle(self);
     int direction = percent > self->last_percent ? 1 : -1;
 
-    if (self->plant.memory->passes == 0)
-        result->first_pass_s = self->plant.now_us / 1e6;
     result->max_throttle_percent = MAX(result->max_throttle_percent, percent);
-    result->max_batch_pages = MAX(result->max_batch_pages, self->plant.tune.batch_pages);
     result->longest_stun_ms =
         fmax(result->longest_stun_ms, sevmig_sim_plant_stun_us(&self->plant, percent) / 1000);
     if (percent == self->last_percent)
@@ -170,7 +167,7 @@ tick(Course *self)
     step(self, &event);
     if (!self->run->controller->view) /* a peer's command is a call of its own, at once */
         apply_all(self);
-    self->wake_us += LOOK_US * sevmig_sim_messages_late(&self->messages, &self->plant);
+    self->wake_us += TICK_US * sevmig_sim_messages_late(&self->messages, &self->plant);
 }
 
 /* What a client sees beside QEMU's figure: it may find the vCPU in one of the throttle's stops. */
@@ -212,7 +209,7 @@ begin(Course *self, SevmigSimRandom *random)
 {
     const SevmigSimRun *run = self->run;
     SevmigEvent event = {.type = SEVMIG_EVENT_START, .params = &self->scenario->params};
-    gboolean small = self->scenario->pages <= EXACT_MOST_PAGES;
+    gboolean small = self->scenario->pages <= SEVMIG_SIM_EXACT_MOST_PAGES;
 
     sevmig_sim_plant_init(&self->plant, self->scenario, random,
                           run->exact || (small && !run->grouped));
@@ -236,8 +233,10 @@ conclude(Course *self)
         result->throttled_s += plant->throttled_us[i] / 1e6 / self->scenario->vcpus;
     result->lost_s = result->throttled_s + result->downtime_ms / 1000;
     result->total_s = plant->now_us / 1e6;
+    result->first_pass_s = (plant->first_pass_us > 0 ? plant->first_pass_us : plant->now_us) / 1e6;
     result->pages = plant->sent.pages;
     result->bytes = plant->bytes;
+    result->batch_pages = plant->tune.batch_pages;
     result->longest_hold_ms = plant->longest_hold_us / 1000;
 }
 

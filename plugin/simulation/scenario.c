@@ -9,6 +9,7 @@ G_DEFINE_QUARK(sevmig - sim - error - quark, sevmig_sim_error)
 
 #define MIB_PAGES 256.0
 #define GBIT_BYTES_PER_US 125.0
+#define PASSES_MOST 12 /* whole ones, page by page: what takes longer never ends */
 
 typedef enum {
     KIND_DOUBLE,
@@ -124,7 +125,6 @@ sevmig_sim_scenario_default(SevmigSimScenario *scenario)
         .device_us = 20000,
         .outside_us = 20000,
         .sync_us_per_gib = 200,
-        .limit_s = 1e5,
         .bounds = {.completes = TRUE,
                    .most_lost_s = NAN,
                    .most_throttle_percent = 99,
@@ -281,6 +281,8 @@ sevmig_sim_scenario_load(const char *path, SevmigSimScenario *scenario, GError *
     if (g_str_has_suffix(name, ".scenario"))
         name[strlen(name) - strlen(".scenario")] = '\0';
     g_strlcpy(read.name, name, sizeof(read.name));
+    if (read.limit_s <= 0)
+        read.limit_s = 60 + PASSES_MOST * (double)read.pages * read.page_us / 1e6;
     *scenario = read;
     return TRUE;
 }

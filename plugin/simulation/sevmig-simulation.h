@@ -111,14 +111,15 @@ typedef struct {
     guint corrupt_every;    /* every n-th sample is impossible; 0: none */
     guint lease_expires_at; /* tick; 0: never */
     SevmigControlParams params;
-    double limit_s; /* of model time */
+    double limit_s; /* of model time; a file need not name it */
     guint seed;
     SevmigSimBounds bounds;
 } SevmigSimScenario;
 
-/* A 256 MiB guest with one idle vCPU, the published firmware, no disturbance, default policy. */
+/* A 256 MiB guest with one idle vCPU, the published firmware, no disturbance, default policy; the
+ * caller sets limit_s. */
 void sevmig_sim_scenario_default(SevmigSimScenario *scenario);
-/* Reads a key file (keys as in scenario.c's table). FALSE and `error`: not touched. */
+/* Reads a key file (keys: the table in scenario.c). FALSE and `error`: not touched. */
 gboolean sevmig_sim_scenario_load(const char *path, SevmigSimScenario *scenario, GError **error);
 /* A random one, by seed alone. */
 void sevmig_sim_scenario_random(guint seed, SevmigSimScenario *scenario);
@@ -135,9 +136,9 @@ typedef struct {
     guint max_throttle_percent;
     double longest_stun_ms;
     double longest_hold_ms; /* of the firmware by one submission */
-    guint max_batch_pages;
-    guint turns;    /* of the throttle's direction */
-    double goal_ms; /* in force at the end */
+    guint batch_pages;      /* in force at the end */
+    guint turns;            /* of the throttle's direction */
+    double goal_ms;         /* in force at the end */
     double pages, bytes;
     guint steps;
     SevmigPhase phase;
@@ -178,6 +179,16 @@ typedef struct {
 
 void sevmig_sim_run(const SevmigSimScenario *scenario, const SevmigSimRun *run,
                     SevmigSimResult *result);
+
+/*
+ * The bound: the best that someone could do who knows everything about the guest and what it will
+ * do. Of all plans that keep the policy's limits and meet the downtime goal it takes the one with
+ * the least
+ *     guest time lost + SEVMIG_SIM_TIME_WORTH x total time.
+ * FALSE when none meets the goal. oracle.c says which plans are tried, and so whose bound it is.
+ */
+#define SEVMIG_SIM_TIME_WORTH 0.1
+gboolean sevmig_sim_oracle(const SevmigSimScenario *scenario, SevmigSimResult *result);
 
 /* NULL, or which bound the result breaks (newly allocated). `unsteered` may be NULL. */
 char *sevmig_sim_check(const SevmigSimScenario *scenario, const SevmigSimResult *result,

@@ -142,6 +142,33 @@ run_case(gconstpointer data)
     }
 }
 
+/* A whole migration comes to the same, page by page and by expectation. */
+static void
+test_agreement(void)
+{
+    const guint chosen[] = {1, 2, 3, 4, 5};
+
+    for (guint i = 0; i < G_N_ELEMENTS(chosen); i++) {
+        SevmigSimScenario s = scenario_of(&cases[chosen[i]]);
+        SevmigSimRun run = {.controller = &sevmig_sim_steered};
+        SevmigSimResult exact, grouped;
+
+        run.exact = TRUE;
+        sevmig_sim_run(&s, &run, &exact);
+        run.exact = FALSE;
+        run.grouped = TRUE;
+        sevmig_sim_run(&s, &run, &grouped);
+        g_test_message("%s: %.2f and %.2f s, %.0f and %.0f ms, %.2f and %.2f s lost", s.name,
+                       exact.total_s, grouped.total_s, exact.qemu_downtime_ms,
+                       grouped.qemu_downtime_ms, exact.throttled_s, grouped.throttled_s);
+        g_assert_cmpfloat(fabs(exact.total_s - grouped.total_s), <, 0.1 * exact.total_s);
+        g_assert_cmpfloat(fabs(exact.pages - grouped.pages), <, 0.1 * exact.pages);
+        g_assert_cmpfloat(fabs(exact.qemu_downtime_ms - grouped.qemu_downtime_ms), <, 60);
+        g_assert_cmpfloat(fabs(exact.throttled_s - grouped.throttled_s), <,
+                          0.1 + 0.15 * exact.throttled_s);
+    }
+}
+
 /* The real firmware's speed, a small guest: the priors must not be the lab's. */
 static void
 test_scale_one(void)
@@ -291,6 +318,7 @@ main(int argc, char **argv)
 
         g_test_add_data_func(path, &cases[i], run_case);
     }
+    g_test_add_func("/plant/agreement", test_agreement);
     g_test_add_func("/plant/scale-one", test_scale_one);
     g_test_add_func("/plant/slack", test_slack);
     g_test_add_func("/plant/faults", test_faults);

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* test-scenarios.c - every scenario file keeps its bounds; the argument is their directory */
+#include <glib.h>
+#include <glib/gstdio.h>
+
+#include "sim-test.h"
+
+static void
+run_file(gconstpointer path)
+{
+    g_autoptr(GError) error = NULL;
+    SevmigSimResult steered, unsteered;
+    SevmigSimScenario s;
+    gboolean compare;
+
+    sevmig_sim_scenario_load(path, &s, &error);
+    g_assert_no_error(error);
+    compare = s.bounds.most_total_share > 0;
+    sim_test_run(&s, &steered);
+    if (compare)
+        sim_test_run_unsteered(&s, TRUE, &unsteered);
+    sim_test_check(&s, &steered, compare ? &unsteered : NULL);
+}
+
+static void
+assert_refused(const char *text, SevmigSimError code)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *path = NULL;
+    int fd = g_file_open_tmp("XXXXXX.scenario", &path, NULL);
+    SevmigSimScenario s;
+
+    g_assert_cmpint(fd, >=, 0);
+    g_close(fd, NULL);
+    g_assert_true(g_file_set_contents(path, text, -1, NULL));
+    g_assert_false(sevmig_sim_scenario_load(path, &s, &error));
+    g_assert_error(error, SEVMIG_SIM_ERROR, (int)code);
+    g_unlink(path);
+}
+
+static void
+test_bad_files(void)
+{
+    g_autoptr(GError) error = NULL;
+    SevmigSimScenario s;
+
+    assert_refused("nothing", SEVMIG_SIM_ERROR_SYNTAX);
+    assert_refused("[guest]\ncolour=red\n", SEVMIG_SIM_ERROR_UNKNOWN);
+    assert_refused("[ghost]\nvcpus=1\n", SEVMIG_SIM_ERROR_UNKNOWN);
+    assert_refused("[load 3]\nbusy=1\n", SEVMIG_SIM_ERROR_UNKNOWN);
+    assert_refused("[guest]\nvcpus=many\n", SEVMIG_SIM_ERROR_VALUE);
+    assert_refused("[guest]\nvcpus=0\n", SEVMIG_SIM_ERROR_VALUE);
+    assert_refused("[guest]\nvcpus=1\nwriters=2\n", SEVMIG_SIM_ERROR_VALUE);
+    assert_refused("[guest]\nblock-pages=3\n", SEVMIG_SIM_ERROR_VALUE);
+    assert_refused("[load]\npattern=odd\n", SEVMIG_SIM_ERROR_VALUE);
+    assert_refused("[load]\nworking-set-mib=512\n", SEVMIG_SIM_ERROR_VALUE);
+    assert_refused("[load]\nbusy=1\n[load 2]\nbusy=1\n", SEVMIG_SIM_ERROR_VALUE);
+    assert_refused("[policy]\nper-vcpu=perhaps\n", SEVMIG_SIM_ERROR_VALUE);
+    g_assert_false(sevmig_sim_scenario_load("/nonexistent/file", &s, &error));
+    g_assert_error(error, SEVMIG_SIM_ERROR, SEVMIG_SIM_ERROR_IO);
+}
+
+int
+main(int argc, char **argv)
+{
+    g_autoptr(GPtrArray) paths = g_ptr_array_new_with_free_func(g_free);
+    g_autoptr(GDir) dir = NULL;
+    const char *name;
+
+    g_test_init(&argc, &argv, NULL);
+    g_assert_cmpint(argc, ==, 2);
+    dir = g_dir_open(argv[1], 0, NULL);
+    g_assert_nonnull(dir);
+    while ((name = g_dir_read_name(dir)))
+        g_ptr_array_add(paths, g_build_filename(argv[1], name, NULL));
+    g_assert_cmpuint(paths->len, >=, 30);
+    g_ptr_array_sort_values(paths, (GCompareFunc)g_strcmp0);
+    g_test_add_func("/scenarios/bad-files", test_bad_files);
+    for (guint i = 0; i < paths->len; i++) {
+        g_autofree char *base = g_path_get_basename(paths->pdata[i]);
+        g_autofree char *path = g_strconcat("/scenarios/", base, NULL);
+
+        g_test_add_data_func(path, paths->pdata[i], run_file);
+    }
+    return g_test_run();
+}
