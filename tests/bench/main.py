@@ -3,7 +3,8 @@
 """Entry of the benchmarks; `lab bench` runs it in the Debian 13 tree.
 
 A benchmark is a module bench_NAME.py of this directory: its first line says what it measures, its
-PARTS how (runner.Part), its CONDITIONS what all figures depend on.
+PARTS how (runner.Part), its CONDITIONS what all figures depend on. One without PARTS has a main() of
+its own.
 """
 
 import argparse
@@ -37,18 +38,24 @@ def chosen(parts, only):
 
 def main():
     known = benches()
+    words = sys.argv[1:]
+    check = "--check" in words
+    if check:
+        words.remove("--check")
+    own = getattr(known.get(words[0]) if words else None, "main", None)
+    if own:
+        return own(words[1:], check)
     parser = argparse.ArgumentParser(prog="lab bench", allow_abbrev=False)
     parser.add_argument("name", nargs="?", metavar="NAME", choices=known, help=", ".join(known))
     parser.add_argument("--list", action="store_true", help="the benchmarks and their parts")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
     parser.add_argument("--runs", type=int, default=5, metavar="N", help="default 5")
     parser.add_argument("--only", metavar="KEY", help="one part, by its name or a key it makes")
-    parser.add_argument("--check", action="store_true", help="look at the arguments only")
-    options = parser.parse_args()
+    options = parser.parse_args(words)
     if options.list:
         for name, bench in known.items():
             print(f"{name}: {bench.__doc__.splitlines()[0]}")
-            for part in bench.PARTS:
+            for part in getattr(bench, "PARTS", ()):
                 print(f"  {part.name:10} {part.what}; makes {', '.join(part.keys) or 'no key'}")
         return 0
     if not options.name:
@@ -59,7 +66,7 @@ def main():
     parts = chosen(bench.PARTS, options.only)
     if not parts:
         parser.error(f"--only {options.only} is no part of {options.name} and no key; see --list")
-    if options.check:
+    if check:  # of the arguments alone
         return 0
     try:
         whole = run_parts(options.name, bench.CONDITIONS, parts, options.runs, options.json,

@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Every scenario of tests/simulation/scenarios under our controller, the oracle and the peers.
+
+Peers run twice: as they ship (one page a submission) and given the batch ours ended with. A peer
+counts in a scenario where it completes and meets the downtime goal.
+"""
+
+import argparse
+import concurrent.futures
+import json
+import math
+import os
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+TOP = Path(__file__).resolve().parents[2]
+BUILD = Path(os.environ.get("SEVMIG_BUILD", TOP / "build"))
+PROGRAM = BUILD / "plugin/tests/simulation/sevmig-simulate"
+SCENARIOS = TOP / "tests/simulation/scenarios"
+PREDICTED = "downtime_predicted_ms"
+LEAST_MS = 100  # one tick: what is shorter on both sides is no difference
+
+
+def simulate(*arguments):
+    """The rows one run of the program prints; its status 1 means that it found something."""
+    result = subprocess.run([PROGRAM, *map(str, arguments)], capture_output=True, text=True, check=False)
+    if result.returncode not in (0, 1) or result.stderr:
+        raise RuntimeError(f"{PROGRAM.name} failed: {result.stderr.strip() or result.returncode}")
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def in_parallel(calls):
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        return [row for rows in pool.map(lambda call: simulate(*call), calls) for row in rows]
+
+
+def meets(row):
+    return row["completed"] and row["downtime_ms"] <= row["downtime_goal_ms"]
+
+
+def after_first_pass_ms(row):
+    return row["total_ms"] - row["first_pass_ms"]
+
+
+def geomean(ratios):
+    return math.exp(statistics.fmean(map(math.log, ratios))) if ratios else None
+
+
+def ratio(ours, theirs):
+    return max(ours, LEAST_MS) / max(theirs, LEAST_MS)
+
+
+class Scenario:
+    """The rows of one scenario, and how ours compares with the best of the others."""
+
+    def __init__(self, name, rows):
+        self.name = name
+        self.rows = rows
+        self.ours = next(row for row in rows if row["controller"] == "sevmig")
+        self.oracle = next(row for row in rows if row["controller"] == "oracle")
+
+    def best_peer(self, batch, key):
+        """The least by `key` among the peers with that batch that meet the goal, or None."""
+        good = [row for row in self.rows
+                if row["controller"] not in ("sevmig", "oracle") and row["batch"] == batch and meets(row)]
+        return min(good, key=key, default=None)
+
+    def comparison(self):
+        shipped = self.best_peer("1", lambda row: row["total_ms"])
+        batched = self.best_peer("largest", after_first_pass_ms)
+        return {
+            "goal_met": meets(self.ours),
+            "oracle_meets": meets(self.oracle),
+            "total_vs_peer": shipped and ratio(self.ours["total_ms"], shipped["total_ms"]),
+            "after_vs_peer": batched and ratio(after_first_pass_ms(self.ours), after_first_pass_ms(batched)),
+            "lost_vs_peer": batched and ratio(self.ours["guest_lost_ms"], batched["guest_lost_ms"]),
+            "total_vs_oracle": meets(self.oracle) and ratio(self.ours["total_ms"], self.oracle["total_ms"]) or None,
+            "lost_vs_oracle":
+                meets(self.oracle) and ratio(self.ours["guest_lost_ms"], self.oracle["guest_lost_ms"]) or None,
+            "prediction_error": self.ours["completed"] and self.ours[PREDICTED] > 0
+                and abs(self.ours[PREDICTED] - self.ours["downtime_ms"]) / self.ours["downtime_ms"] or None,
+            "best_peer": shipped and shipped["controller"],
+            "best_batched_peer": batched and batched["controller"],
+        }
+
+
+def summary(comparisons):
+    def all_of(key):
+        return [c[key] for c in comparisons.values() if c[key] is not None]
+
+    possible = [c for c in comparisons.values() if c["oracle_meets"]]
+    errors = all_of("prediction_error")
+    return {
+        "goal_met_ratio": sum(c["goal_met"] for c in possible) / len(possible) if possible else None,
+        "total_vs_best_peer_geomean": geomean(all_of("total_vs_peer")),
+        "total_vs_best_peer_worst": max(all_of("total_vs_peer"), default=None),
+        "after_first_pass_vs_best_peer_geomean": geomean(all_of("after_vs_peer")),
+        "after_first_pass_vs_best_peer_worst": max(all_of("after_vs_peer"), default=None),
+        "lost_vs_best_peer_geomean": geomean(all_of("lost_vs_peer")),
+        "total_vs_oracle_geomean": geomean(all_of("total_vs_oracle")),
+        "lost_vs_oracle_geomean": geomean(all_of("lost_vs_oracle")),
+        "downtime_prediction_error_median": statistics.median(errors) if errors else None,
+        "downtime_prediction_error_worst": max(errors, default=None),
+    }
+
+
+def show(value):
+    if value is None:
+        return "-"
+    return f"{value:.2f}" if isinstance(value, float) else str(value)
+
+
+def print_tables(scenarios, comparisons):
+    heads = ("total", "after", "lost", "total", "lost", "pred.")
+    print(f"{'':22} {'total s':>9} {'down ms':>8} {'goal':>6} {'lost s':>8}  "
+          f"{'against peers':^20} {'the oracle':^13}  error")
+    print(f"{'scenario':22} {'':9} {'':8} {'':6} {'':8}  " + " ".join(f"{head:>6}" for head in heads))
+    for scenario in scenarios:
+        ours, c = scenario.ours, comparisons[scenario.name]
+        figures = (c["total_vs_peer"], c["after_vs_peer"], c["lost_vs_peer"], c["total_vs_oracle"],
+                   c["lost_vs_oracle"], c["prediction_error"])
+        missed = "" if c["goal_met"] else " goal missed" if c["oracle_meets"] else " (oracle misses it too)"
+        print(f"{scenario.name:22} {ours['total_ms'] / 1e3:9.1f} {ours['downtime_ms']:8.0f} "
+              f"{ours['downtime_goal_ms']:6.0f} {ours['guest_lost_ms'] / 1e3:8.1f}  "
+              + " ".join(f"{show(figure):>6}" for figure in figures) + missed)
+
+
+def measure(options):
+    files = sorted(path for path in SCENARIOS.glob("*.scenario") if options.only in path.stem)
+    if not files:
+        raise RuntimeError(f"no scenario has '{options.only}' in its name")
+    rows = in_parallel([[path] for path in files])
+    steps = [row for row in rows if "steps" in row]
+    rows = [row for row in rows if "scenario" in row]
+    scenarios = [Scenario(path.stem, [row for row in rows if row["scenario"] == path.stem]) for path in files]
+    comparisons = {scenario.name: scenario.comparison() for scenario in scenarios}
+    result = summary(comparisons)
+    result["step_ns_p50"] = statistics.median(row["step_ns_p50"] for row in steps)
+    result["step_ns_p99"] = max(row["step_ns_p99"] for row in steps)
+    print_tables(scenarios, comparisons)
+    print()
+    for key, value in result.items():
+        print(f"{key:40} {show(value)}")
+    return {"rows": rows, "comparisons": comparisons, "summary": result}
+
+
+def measure_random(options):
+    """Random scenarios, in parts so that every core works; the worst are named by their seed."""
+    part = max(1, math.ceil(options.random / (8 * os.cpu_count())))
+    calls = [["--random", min(part, options.random - i), options.seed + i] for i in range(0, options.random, part)]
+    problems = [row for row in in_parallel(calls) if "problem" in row]
+    for row in problems:
+        print(f"seed {row['seed']}: {row['problem']}")
+    print(f"{options.random} random scenarios from seed {options.seed}: {len(problems)} with a problem")
+    return {"random": options.random, "seed": options.seed, "problems": problems}
+
+
+def main(arguments, check):
+    parser = argparse.ArgumentParser(prog="lab bench sim", description=__doc__.splitlines()[0])
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there")
+    parser.add_argument("--only", default="", metavar="TEXT", help="scenarios with that in their name")
+    parser.add_argument("--random", type=int, metavar="N", help="so many random scenarios instead")
+    parser.add_argument("--seed", type=int, default=1, metavar="S", help="the first one's seed")
+    options = parser.parse_args(arguments)
+    if check:
+        return 0
+    try:
+        result = measure_random(options) if options.random else measure(options)
+    except RuntimeError as error:
+        print(f"lab: {error}", file=sys.stderr)
+        return 1
+    if options.json:
+        options.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    return 1 if result.get("problems") else 0
