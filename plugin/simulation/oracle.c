@@ -2,11 +2,12 @@
 /*
  * oracle.c - the best plan, found by trying them on the true plant
  *
- * A plan is: the largest batch the policy's hold allows, or a quarter of it; a gap; one throttle,
- * held from the beginning of one of the passes 2..5 to the end; and the first moment at which
- * stopping meets the downtime goal. That moment is not predicted: a copy of the plant is stopped
- * there, and what it needs is the truth. Throttles are tried on a grid of 10 % and then of 2 %
- * around the best, in the slices that stop a vCPU for the shortest.
+ * A plan is: the largest batch the policy's hold allows, or a quarter of it; a gap; syncs between
+ * passes or also within them; one throttle, held from the beginning of one of the passes 2..5 to
+ * the end; and the first moment at which stopping meets the downtime goal. That moment is not
+ * predicted: a copy of the plant is stopped there, and what it needs is the truth. Throttles are
+ * tried on a grid of 10 % and then of 2 % around the best, in the slices that stop a vCPU for the
+ * shortest.
  *
  * It is the bound for controllers that hold one throttle once they begin, which is what a constant
  * load asks for. One that changes it from pass to pass, or throttles in the first pass, is not
@@ -24,6 +25,8 @@
 #define SLICE_MOST_US 10000.0
 #define LOOK_LEAST_US 10000.0
 #define LOOK_MOST_US 500000.0
+#define SYNC_LEAST_US 50000.0 /* QEMU's range */
+#define SYNCS 8               /* in the second pass */
 #define HOLD_DEFAULT_US 20000.0
 #define FIRST_PASSES_MOST 5 /* a plan that takes so many times the first pass is none */
 
@@ -31,6 +34,7 @@ typedef struct {
     guint batch_pages, gap_pages;
     guint percent;
     guint64 from_pass;
+    double sync_interval_us; /* 0: between passes only */
 } Plan;
 
 typedef struct {
@@ -115,6 +119,7 @@ play(Search *search, const Plan *plan)
     sevmig_sim_plant_clone(search->start, &random, &plant);
     plant.tune.batch_pages = plan->batch_pages;
     plant.tune.gap_pages = plan->gap_pages;
+    plant.tune.sync_interval_us = plan->sync_interval_us;
     while (plant.now_us < end_us) {
         double score = lost_us(&plant) + SEVMIG_SIM_TIME_WORTH * plant.now_us;
         double pass_us = plant.memory->remaining * s->page_us * (1 - s->submit_share), stop_us;
@@ -122,12 +127,13 @@ play(Search *search, const Plan *plan)
         if (plan->percent > 0 && plant.memory->passes + 1 >= plan->from_pass)
             throttle(&plant, plan->percent);
         stop_us = downtime_us(&plant, plan->percent);
-        score += (1 + SEVMIG_SIM_TIME_WORTH) * fmin(stop_us, goal_us);
         if (score >= search->score)
             break;
         if (stop_us <= goal_us) {
-            search->score = score;
-            keep(search, &plant, plan, stop_us);
+            score += (1 + SEVMIG_SIM_TIME_WORTH) * stop_us;
+            if (score < search->score)
+                keep(search, &plant, plan, stop_us);
+            search->score = fmin(search->score, score);
             break;
         }
         plant.stop =
@@ -175,19 +181,30 @@ widest_gap(const SevmigSimScenario *s)
 }
 
 static void
+try_passes(Search *search, Plan plan)
+{
+    for (plan.from_pass = 2; plan.from_pass <= PASSES_MOST + 1; plan.from_pass++)
+        try_percents(search, plan, 0, 99, COARSE);
+}
+
+static void
 search_all(Search *search)
 {
-    guint largest = largest_batch(search->scenario);
-    guint step = search->scenario->max_command_pages, small = MAX(step, largest / 4 / step * step);
+    const SevmigSimScenario *s = search->scenario;
+    guint largest = largest_batch(s), small = largest / 4 / s->max_command_pages;
+    double pass_us = search->start->memory->remaining * s->page_us;
     Plan best;
 
-    for (guint gap = 0; gap <= widest_gap(search->scenario); gap++) {
-        Plan plan = {largest, gap, 0, 2};
-
-        for (; plan.from_pass <= PASSES_MOST + 1; plan.from_pass++)
-            try_percents(search, plan, 0, 99, COARSE);
-        plan = (Plan){small, gap, 0, 2};
-        try_percents(search, plan, 0, 99, COARSE);
+    for (guint gap = 0; gap <= widest_gap(s); gap++) {
+        try_passes(search, (Plan){.batch_pages = largest, .gap_pages = gap});
+        try_passes(search, (Plan){.batch_pages = largest,
+                                  .gap_pages = gap,
+                                  .sync_interval_us = fmax(SYNC_LEAST_US, pass_us / SYNCS)});
+        try_percents(search,
+                     (Plan){.batch_pages = MAX(1, small) * s->max_command_pages,
+                            .gap_pages = gap,
+                            .from_pass = 2},
+                     0, 99, COARSE);
     }
     if (!search->found)
         return;

@@ -20,6 +20,7 @@ BUILD = Path(os.environ.get("SEVMIG_BUILD", TOP / "build"))
 PROGRAM = BUILD / "plugin/tests/simulation/sevmig-simulate"
 SCENARIOS = TOP / "tests/simulation/scenarios"
 PREDICTED = "downtime_predicted_ms"
+TIME_WORTH = 0.1  # as the oracle weighs total time against guest time lost
 LEAST_MS = 100  # one tick: what is shorter on both sides is no difference
 
 
@@ -42,6 +43,11 @@ def meets(row):
 
 def after_first_pass_ms(row):
     return row["total_ms"] - row["first_pass_ms"]
+
+
+def cost_ms(row):
+    """What the oracle optimises: of this alone it is a bound, not of either part."""
+    return row["guest_lost_ms"] + TIME_WORTH * row["total_ms"]
 
 
 def geomean(ratios):
@@ -79,6 +85,7 @@ class Scenario:
             "total_vs_oracle": meets(self.oracle) and ratio(self.ours["total_ms"], self.oracle["total_ms"]) or None,
             "lost_vs_oracle":
                 meets(self.oracle) and ratio(self.ours["guest_lost_ms"], self.oracle["guest_lost_ms"]) or None,
+            "cost_vs_oracle": meets(self.oracle) and ratio(cost_ms(self.ours), cost_ms(self.oracle)) or None,
             "prediction_error": self.ours["completed"] and self.ours[PREDICTED] > 0
                 and abs(self.ours[PREDICTED] - self.ours["downtime_ms"]) / self.ours["downtime_ms"] or None,
             "best_peer": shipped and shipped["controller"],
@@ -101,6 +108,8 @@ def summary(comparisons):
         "lost_vs_best_peer_geomean": geomean(all_of("lost_vs_peer")),
         "total_vs_oracle_geomean": geomean(all_of("total_vs_oracle")),
         "lost_vs_oracle_geomean": geomean(all_of("lost_vs_oracle")),
+        "cost_vs_oracle_geomean": geomean(all_of("cost_vs_oracle")),
+        "cost_vs_oracle_worst": max(all_of("cost_vs_oracle"), default=None),
         "downtime_prediction_error_median": statistics.median(errors) if errors else None,
         "downtime_prediction_error_worst": max(errors, default=None),
     }
@@ -113,14 +122,14 @@ def show(value):
 
 
 def print_tables(scenarios, comparisons):
-    heads = ("total", "after", "lost", "total", "lost", "pred.")
+    heads = ("total", "after", "lost", "total", "lost", "cost", "pred.")
     print(f"{'':22} {'total s':>9} {'down ms':>8} {'goal':>6} {'lost s':>8}  "
-          f"{'against peers':^20} {'the oracle':^13}  error")
+          f"{'against peers':^20} {'the oracle':^20}  error")
     print(f"{'scenario':22} {'':9} {'':8} {'':6} {'':8}  " + " ".join(f"{head:>6}" for head in heads))
     for scenario in scenarios:
         ours, c = scenario.ours, comparisons[scenario.name]
         figures = (c["total_vs_peer"], c["after_vs_peer"], c["lost_vs_peer"], c["total_vs_oracle"],
-                   c["lost_vs_oracle"], c["prediction_error"])
+                   c["lost_vs_oracle"], c["cost_vs_oracle"], c["prediction_error"])
         missed = "" if c["goal_met"] else " goal missed" if c["oracle_meets"] else " (oracle misses it too)"
         print(f"{scenario.name:22} {ours['total_ms'] / 1e3:9.1f} {ours['downtime_ms']:8.0f} "
               f"{ours['downtime_goal_ms']:6.0f} {ours['guest_lost_ms'] / 1e3:8.1f}  "
