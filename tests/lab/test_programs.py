@@ -60,8 +60,9 @@ class Observer(Program):
 
     def connect(self):
         client = socket.socket(socket.AF_UNIX)
-        client.connect(str(self.socket))
         self.addCleanup(client.close)
+        # The socket is there a moment before the observer listens on it.
+        self.until(lambda: client.connect_ex(str(self.socket)) == 0)
         return client
 
     def test_two_hosts_at_once(self):
