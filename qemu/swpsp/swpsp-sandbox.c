@@ -8,6 +8,7 @@
 #include <linux/capability.h>
 #include <openssl/crypto.h>
 #include <pwd.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -19,11 +20,22 @@
 
 G_DEFINE_QUARK(swpsp - sandbox - error - quark, swpsp_sandbox_error)
 
+const char *
+swpsp_sandbox_strerror(int code)
+{
+#ifdef __GLIBC__
+    const char *text = strerrordesc_np(code);
+    return text ? text : "unknown error";
+#else
+    return strerror(code);
+#endif
+}
+
 bool
 swpsp_sandbox_refused(GError **error, const char *what, int code)
 {
     g_set_error(error, SWPSP_SANDBOX_ERROR, SWPSP_SANDBOX_ERROR_KERNEL, "sandbox: %s: %s", what,
-                g_strerror(code));
+                swpsp_sandbox_strerror(code));
     return false;
 }
 

@@ -35,6 +35,12 @@ void swpsp_sandbox_protect_memory(void);
 /* max_clients: connections there may be. memory_bytes: of address space. */
 bool swpsp_sandbox_enter(unsigned max_clients, size_t memory_bytes, GError **error);
 
+/*
+ * What an error number means, in English: g_strerror() opens message catalogues and tables of
+ * character sets, which in the sandbox is the end.
+ */
+const char *swpsp_sandbox_strerror(int code);
+
 /* Whether system calls are restricted at all: not if built without libseccomp. */
 bool swpsp_sandbox_has_filter(void);
 

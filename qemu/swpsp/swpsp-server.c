@@ -6,6 +6,7 @@
 #include "swpsp-connection.h"
 #include "swpsp-control.h"
 #include "swpsp-names.h"
+#include "swpsp-sandbox.h"
 
 #include <errno.h>
 #include <glib-unix.h>
@@ -365,7 +366,7 @@ on_accept(gint fd, GIOCondition condition, gpointer data)
 
     if (client_fd < 0) {
         if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
-            g_warning("accept: %s, ignoring", g_strerror(errno));
+            g_warning("accept: %s, ignoring", swpsp_sandbox_strerror(errno));
             g_usleep(10000); /* out of descriptors: do not spin */
         }
         return G_SOURCE_CONTINUE;
@@ -391,7 +392,7 @@ static bool
 fail(GError **error, const char *what, const char *path)
 {
     g_set_error(error, SWPSP_SERVER_ERROR, SWPSP_SERVER_ERROR_SOCKET, "%s %s: %s", what, path,
-                g_strerror(errno));
+                swpsp_sandbox_strerror(errno));
     return false;
 }
 

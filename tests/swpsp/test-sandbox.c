@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -85,6 +86,69 @@ test_user(void)
     g_assert_cmpint(g_stat(a.socket, &st), ==, 0);
     g_assert_cmpint(st.st_uid, ==, uid);
     g_autoptr(SwpspClient) client = server_client(&a);
+    g_byte_array_unref(server_call(client, SWPSP_OP_HELLO, NULL, 0));
+}
+
+/* Runs a program on a directory in the socket's place; the text it ends with is to be freed. */
+static char *
+run_refused(const Server *s)
+{
+    const char *const argv[] = {g_getenv("SWPSP_EXE"), "--config", "/dev/null", "--socket",
+                                s->socket,             "--state",  s->state,    NULL};
+    g_autoptr(GError) error = NULL;
+    char *text = NULL;
+    int status;
+
+    g_spawn_sync(NULL, (char **)argv, NULL, G_SPAWN_DEFAULT, NULL, NULL, NULL, &text, &status,
+                 &error);
+    g_assert_no_error(error);
+    g_test_message("%#x: %s", (unsigned)status, text);
+    g_assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 1);
+    return text;
+}
+
+/* One that is there already: making it meets errors, and what they need is then loaded. */
+static void
+make_platform(Server *s)
+{
+    server_start(s, server_fast);
+    server_terminate(s);
+}
+
+/* To say why it cannot start, it must not need a file: a catalogue, say. */
+static void
+test_start_error(void)
+{
+    g_auto(Server) a = {0};
+
+    make_platform(&a);
+    g_assert_cmpint(g_mkdir(a.socket, 0700), ==, 0);
+    g_autofree char *text = run_refused(&a);
+    g_assert_nonnull(strstr(text, "Is a directory"));
+    g_assert_cmpint(g_rmdir(a.socket), ==, 0);
+}
+
+/* Nor does it when it serves: without a free descriptor, it says so and waits for one. */
+static void
+test_no_descriptors(void)
+{
+    g_auto(Server) a = {0};
+    struct rlimit normal;
+
+    make_platform(&a);
+    server_spawn(&a, server_fast);
+    g_assert_cmpint(prlimit(a.pid, RLIMIT_NOFILE, NULL, &normal), ==, 0);
+    /* All below it are in use; poll() wants one for each descriptor it looks at. */
+    const struct rlimit few = {6, normal.rlim_max};
+    g_assert_cmpint(prlimit(a.pid, RLIMIT_NOFILE, &few, NULL), ==, 0);
+    g_autoptr(SwpspClient) client = server_client(&a);
+    for (bool told = false; !told;) {
+        g_autofree char *log = server_log(&a);
+        told = strstr(log, "accept: Too many open files") != NULL;
+        g_assert_cmpint(waitpid(a.pid, NULL, WNOHANG), ==, 0);
+        g_usleep(2000);
+    }
+    g_assert_cmpint(prlimit(a.pid, RLIMIT_NOFILE, &normal, NULL), ==, 0);
     g_byte_array_unref(server_call(client, SWPSP_OP_HELLO, NULL, 0));
 }
 
@@ -176,8 +240,11 @@ int
 main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
+    g_setenv("LC_ALL", "C", TRUE); /* a character set that GLib has to convert from */
     g_test_add_func("/swpsp/sandbox/in-force", test_in_force);
     g_test_add_func("/swpsp/sandbox/user", test_user);
+    g_test_add_func("/swpsp/sandbox/start-error", test_start_error);
+    g_test_add_func("/swpsp/sandbox/no-descriptors", test_no_descriptors);
     g_test_add_func("/swpsp/sandbox/violations", test_violations);
     return g_test_run();
 }
