@@ -18,6 +18,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -214,6 +215,25 @@ in_sandbox(void (*run)(void))
     return status;
 }
 
+/* As glibc ends a process whose heap or stack it finds damaged. */
+static void
+say_and_abort(void)
+{
+    const struct iovec nothing = {0};
+
+    syscall(SYS_writev, STDERR_FILENO, &nothing, 1);
+    abort();
+}
+
+/* Which has to be known from a violation. */
+static void
+test_fatal(void)
+{
+    const int status = in_sandbox(say_and_abort);
+
+    g_assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+}
+
 /* Each of these is the end of the process; doing nothing is not. */
 static void
 test_violations(void)
@@ -245,6 +265,7 @@ main(int argc, char **argv)
     g_test_add_func("/swpsp/sandbox/user", test_user);
     g_test_add_func("/swpsp/sandbox/start-error", test_start_error);
     g_test_add_func("/swpsp/sandbox/no-descriptors", test_no_descriptors);
+    g_test_add_func("/swpsp/sandbox/fatal", test_fatal);
     g_test_add_func("/swpsp/sandbox/violations", test_violations);
     return g_test_run();
 }
