@@ -257,27 +257,24 @@ swpsp_options_parse(SwpspOptions *options, char **argv, GError **error)
 char *
 swpsp_options_to_text(SwpspOptions *options)
 {
-    GString *text = g_string_new("[" GROUP "]\n");
+    g_autoptr(GKeyFile) file = g_key_file_new();
     GOptionEntry entries[MAX_ENTRIES];
     size_t n;
 
     make_entries(options, entries, &n);
     for (size_t i = 0; i < n; i++) {
         const GOptionEntry *entry = &entries[i];
-        char number[G_ASCII_DTOSTR_BUF_SIZE];
+        const char *key = entry->long_name;
         if (entry->arg == G_OPTION_ARG_NONE)
-            g_string_append_printf(text, "%s=%s\n", entry->long_name,
-                                   *(gboolean *)entry->arg_data ? "true" : "false");
+            g_key_file_set_boolean(file, GROUP, key, *(gboolean *)entry->arg_data);
         else if (entry->arg == G_OPTION_ARG_INT)
-            g_string_append_printf(text, "%s=%d\n", entry->long_name, *(gint *)entry->arg_data);
+            g_key_file_set_integer(file, GROUP, key, *(gint *)entry->arg_data);
         else if (entry->arg == G_OPTION_ARG_DOUBLE)
-            g_string_append_printf(
-                text, "%s=%s\n", entry->long_name,
-                g_ascii_dtostr(number, sizeof(number), *(gdouble *)entry->arg_data));
+            g_key_file_set_double(file, GROUP, key, *(gdouble *)entry->arg_data);
         else if (*(char **)entry->arg_data)
-            g_string_append_printf(text, "%s=%s\n", entry->long_name, *(char **)entry->arg_data);
+            g_key_file_set_string(file, GROUP, key, *(char **)entry->arg_data);
     }
-    return g_string_free(text, FALSE);
+    return g_key_file_to_data(file, NULL, NULL);
 }
 
 /* Bytes, with an optional K, M or G; false if it is not that. */
@@ -345,7 +342,7 @@ swpsp_options_server(const SwpspOptions *options, SwpspServerConfig *config, GEr
     const guint64 mode = g_ascii_strtoull(options->socket_mode, &end, 8);
     const struct group *group = options->group ? getgrnam(options->group) : NULL;
 
-    if (*end || mode > 0777)
+    if (end == options->socket_mode || *end || mode > 0777)
         return bad_option(error, "--socket-mode: not a file mode");
     if (options->group && !group)
         return bad_option(error, "--socket-group: no such group");

@@ -43,6 +43,7 @@ test_print(Fixture *f, gconstpointer data)
 {
     static const char changed[] = "[swpsp]\n"
                                   "socket=/tmp/a b\n"
+                                  "pid-file=\\s/tmp/a\\\\b\n"
                                   "time-scale=20\n"
                                   "cost-split=0.8\n"
                                   "contiguity=fragmented:7:3\n"

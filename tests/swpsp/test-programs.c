@@ -68,7 +68,8 @@ test_start_refused(void)
         "--backing-page=3K",  "--backing-page=2X",       "--max-command-pages=0",
         "--max-clients=0",    "--socket-mode=9",         "--max-submit-commands=5000",
         "--contiguity=some",  "--contiguity=fragmented", "--api-version=1",
-        "--api-version=1.56", "--api-version=2.0",       "--api-version=0.0"};
+        "--api-version=1.56", "--api-version=2.0",       "--api-version=0.0",
+        "--socket-mode="};
     g_autofree char *other = g_build_filename(a.dir, "other", NULL);
     for (size_t i = 0; i < G_N_ELEMENTS(wrong); i++) {
         const char *const argv[] = {exe,     "--socket", other,    "--state", a.state,
