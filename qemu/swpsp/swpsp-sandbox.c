@@ -95,7 +95,7 @@ drop_capabilities(GError **error)
     return true;
 }
 
-/* Lowers a limit, never raises it. */
+/* Never raises a hard limit. */
 static bool
 limit(int resource, rlim_t value, const char *what, GError **error)
 {
