@@ -16,6 +16,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 /*
@@ -64,6 +66,37 @@ make_firmware(const SwpspOptions *options, GError **error)
     return identity ? swpsp_firmware_new(g_steal_pointer(&identity), &limits, &cost) : NULL;
 }
 
+/* To the service manager, if there is one that wants to know (sd_notify(3)); otherwise -1. */
+static int
+manager_connect(void)
+{
+    const char *path = g_getenv("NOTIFY_SOCKET");
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+    if (!path || strlen(path) >= sizeof(address.sun_path))
+        return -1;
+    strcpy(address.sun_path, path);
+    const int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd >= 0 && connect(fd, (const void *)&address, sizeof(address)) != 0) {
+        g_warning("%s: the service manager does not listen, ignoring", path);
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+static void
+manager_tell_ready(int fd)
+{
+    static const char ready[] = "READY=1";
+
+    if (fd < 0)
+        return;
+    if (write(fd, ready, strlen(ready)) < 0)
+        g_warning("the service manager was not told that it is ready, ignoring");
+    close(fd);
+}
+
 /* The order matters: see swpsp-sandbox.h. */
 static SwpspServer *
 start(const SwpspOptions *options, GError **error)
@@ -88,10 +121,12 @@ start(const SwpspOptions *options, GError **error)
     if (!swpsp_sandbox_has_filter())
         g_warning("built without libseccomp: system calls are not restricted");
     g_message("serving %s, time scale %d", options->socket, options->time_scale);
+    const int manager_fd = manager_connect();
     if (!swpsp_sandbox_enter(config.max_clients, swpsp_server_memory_bytes(config.max_clients),
                              error) ||
         !swpsp_server_open(server, error))
         return NULL;
+    manager_tell_ready(manager_fd);
     return g_steal_pointer(&server);
 }
 

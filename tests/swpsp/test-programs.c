@@ -7,8 +7,11 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 static void
 test_restart(void)
@@ -32,6 +35,29 @@ test_restart(void)
     g_autoptr(GByteArray) after = server_call(client, SWPSP_OP_PDH_CERT_EXPORT, NULL, 0);
     swpsp_client_free(client);
     g_assert_cmpmem(before->data, before->len, after->data, after->len);
+}
+
+/* A service manager is told that the socket is there. */
+static void
+test_notify(void)
+{
+    g_auto(Server) a = {0};
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    char text[64] = "";
+
+    server_init(&a);
+    g_autofree char *path = g_build_filename(a.dir, "notify", NULL);
+    g_assert_cmpuint(g_strlcpy(address.sun_path, path, sizeof(address.sun_path)), <,
+                     sizeof(address.sun_path));
+    const int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    g_assert_cmpint(bind(fd, (const void *)&address, sizeof(address)), ==, 0);
+    g_setenv("NOTIFY_SOCKET", path, TRUE);
+    server_spawn(&a, server_fast);
+    g_unsetenv("NOTIFY_SOCKET");
+    g_assert_cmpint(recv(fd, text, sizeof(text) - 1, 0), >, 0);
+    g_assert_cmpstr(text, ==, "READY=1");
+    close(fd);
+    g_assert_cmpint(g_unlink(path), ==, 0);
 }
 
 /* Runs a program; returns its exit status, and standard output if wanted. */
@@ -158,6 +184,7 @@ main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/swpsp/programs/restart", test_restart);
+    g_test_add_func("/swpsp/programs/notify", test_notify);
     g_test_add_func("/swpsp/programs/start-refused", test_start_refused);
     g_test_add_func("/swpsp/programs/stale-socket", test_stale_socket);
     g_test_add_func("/swpsp/programs/ctl", test_ctl);
