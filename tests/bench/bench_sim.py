@@ -167,12 +167,15 @@ def measure_random(options):
 
 
 def main(arguments, check):
-    parser = argparse.ArgumentParser(prog="lab bench sim", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="lab bench sim", description=__doc__.splitlines()[0],
+                                     allow_abbrev=False)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there")
     parser.add_argument("--only", default="", metavar="TEXT", help="scenarios with that in their name")
     parser.add_argument("--random", type=int, metavar="N", help="so many random scenarios instead")
     parser.add_argument("--seed", type=int, default=1, metavar="S", help="the first one's seed")
     options = parser.parse_args(arguments)
+    if options.random is not None and options.random < 1:
+        parser.error("--random must be 1 or more")
     if check:
         return 0
     try:

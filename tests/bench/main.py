@@ -63,6 +63,8 @@ def main():
     if options.runs < 1:
         parser.error("--runs must be 1 or more")
     bench = known[options.name]
+    if not hasattr(bench, "PARTS"):  # what precedes its name may be an option of its own
+        parser.error("say the benchmark's name first")
     parts = chosen(bench.PARTS, options.only)
     if not parts:
         parser.error(f"--only {options.only} is no part of {options.name} and no key; see --list")
