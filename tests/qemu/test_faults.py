@@ -90,8 +90,8 @@ class FaultTest(MigrationTest):
         after = 100 if case.stage == 'bulk' else 0
         firmware.control(self.struck(case).path, 'fault', op=case.op, after=after, **fault)
 
-    def hits(self, case):
-        return sum(fault['hits'] for fault in firmware.stats(self.struck(case).path)['faults'])
+    def hits(self, psp):
+        return sum(fault['hits'] for fault in firmware.stats(psp.path)['faults'])
 
     def strike(self, case, dst, **fault):
         """Start a migration and take it to where the fault is to strike."""
@@ -200,7 +200,7 @@ class Faults(FaultTest):
         def check(case):
             dst = self.target()
             self.strike(case, dst, kind='delay', delay_ms=200)
-            self.wait_until(lambda: self.hits(case))
+            self.wait_until(lambda: self.hits(self.struck(case)))
             if self.src.qmp.cmd('query-migrate')['status'] == 'active':
                 self.tune(switchover='now', lease_ms=60000)
             self.wait_status(self.src, 'completed')
@@ -213,7 +213,7 @@ class Faults(FaultTest):
         def check(case):
             dst = self.target()
             self.strike(case, dst, kind='hang')
-            self.wait_until(lambda: self.hits(case))
+            self.wait_until(lambda: self.hits(self.struck(case)))
             for qemu in self.src, dst:
                 started_s = time.monotonic()
                 for command in 'query-status', 'query-migrate', 'x-query-sev-migration':
@@ -240,6 +240,14 @@ class Ends(FaultTest):
     KINDS = ({'kind': 'error', 'error': 'INVALID_PARAM'}, {'kind': 'delay', 'delay_ms': 200},
              {'kind': 'crash'})
 
+    def has_struck(self, psp, kind):
+        """Wait until the fault has struck, and mend what it left."""
+        if kind == 'crash':
+            self.restart(psp)
+        else:
+            self.wait_until(lambda: self.hits(psp))
+            self.clear()
+
     def test_send_finish(self):
         """It is issued when the source exits: what it does then is of no concern to the guest."""
         for fault in self.KINDS:
@@ -250,8 +258,7 @@ class Ends(FaultTest):
                 self.wait_status(self.src, 'completed')
                 firmware.control(psp.path, 'fault', op='SEND_FINISH', **fault)
                 self.arrive(dst)
-                if fault['kind'] == 'crash':
-                    self.restart(psp)
+                self.has_struck(psp, fault['kind'])
 
     def test_send_cancel(self):
         """Pages are in flight when the client cancels, and the firmware does not let go."""
@@ -266,8 +273,7 @@ class Ends(FaultTest):
                 self.src.qmp.cmd('migrate_cancel')
                 self.wait_status(self.src, 'cancelled')
                 self.assertGoesOn(dst)
-                if fault['kind'] == 'crash':
-                    self.restart(psp)
+                self.has_struck(psp, fault['kind'])
                 self.migrates_on()
 
 
