@@ -30,9 +30,12 @@ def main():
     console = Console()
     try:
         result = run.soak(options.migrations, options.seed, console.status)
-    except AssertionError as error:
-        console.line(f"lab: soak with seed {options.seed}: {error}")
+    except Exception as error:  # of any kind: the seed is told
+        console.line(f"lab: soak with seed {options.seed}: {type(error).__name__}: {error}")
         return 1
+    except KeyboardInterrupt:
+        print("lab: interrupted", file=sys.stderr)
+        return 130
     run.show(result, console)
     if options.json:
         options.json.write_text(json.dumps(result, indent=2) + "\n")

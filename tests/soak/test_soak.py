@@ -2,10 +2,14 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A short soak, and what tells a leak from noise."""
 
+import contextlib
+import io
 import unittest
+from unittest import mock
 
 from growth import Growth, Size
-from soak import run
+from lab.console import Console
+from soak import main, run
 
 
 class Leaks(unittest.TestCase):
@@ -37,6 +41,27 @@ class Leaks(unittest.TestCase):
         growth = self.growth([(i, 1) for i in range(100)])
         self.assertEqual(growth.course('rss_kib'), [4.5 + 10 * i for i in range(10)])
         self.assertEqual(self.growth([(5, 1), (7, 1)]).course('rss_kib'), [5, 7])
+
+
+class Ends(unittest.TestCase):
+    """How `lab soak` ends when a run fails or is interrupted."""
+
+    def ends(self, error):
+        said = io.StringIO()
+        with mock.patch.object(run, 'soak', side_effect=error), \
+                mock.patch('sys.argv', ['soak', '--seed', '7']), \
+                mock.patch.object(main, 'Console', lambda: Console(said)), \
+                contextlib.redirect_stderr(said):
+            return main.main(), said.getvalue()
+
+    def test_error(self):
+        for error in AssertionError('a wrong page'), TimeoutError('nothing moves'):
+            with self.subTest(error=error):
+                self.assertEqual(self.ends(error), (
+                    1, f'lab: soak with seed 7: {type(error).__name__}: {error}\n'))
+
+    def test_interrupted(self):
+        self.assertEqual(self.ends(KeyboardInterrupt), (130, 'lab: interrupted\n'))
 
 
 class Short(unittest.TestCase):
