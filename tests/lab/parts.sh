@@ -80,10 +80,22 @@ build_images() {
     step images "build the guest images" images_build
 }
 
+fuzz_usage='usage: lab fuzz stream [ARGUMENT]...; lab fuzz stream --help names them'
+
 fuzz() {
-    [[ ${1-} == stream ]] || die "'${1-}' is not a fuzzer: say stream"
+    case ${1-} in
+    stream) ;;
+    -h | --help) say "$fuzz_usage"; return ;;
+    *) say "$fuzz_usage" >&2; exit 2 ;;
+    esac
     tree_make
+    fuzz_run "${@:2}" --check || return
+    ! only_asks "${@:2}" || return 0
     build_qemu
+    fuzz_run "${@:2}"
+}
+
+fuzz_run() {
     tree_run env PYTHONDONTWRITEBYTECODE=1 tests/fuzz/stream/fuzz \
-        --qemu "$build/qemu" --output "$build/fuzz" "${@:2}"
+        --qemu "$build/qemu" --output "$build/fuzz" "$@"
 }

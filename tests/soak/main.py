@@ -26,7 +26,10 @@ def main():
                         help="completed ones back and forth (default 500)")
     parser.add_argument("--seed", type=int, default=1, help="of all that is random (default 1)")
     parser.add_argument("--json", type=Path, metavar="FILE")
+    parser.add_argument("--check", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.check:  # of the arguments alone
+        return 0
     console = Console()
     try:
         result = run.soak(options.migrations, options.seed, console.status)
