@@ -194,12 +194,15 @@ print(SwpspOptions *options)
 
 /*
  * Buffers of megabytes come and go with each request. By default each would be a new mapping, and
- * faulting its pages in costs several times what encrypting them does.
+ * faulting its pages in costs several times what encrypting them does. Who has set it in the
+ * environment has the last word: where memory that is free goes back at once, a leak shows.
  */
 static void
 keep_memory(void)
 {
 #ifdef __GLIBC__
+    if (g_getenv("MALLOC_MMAP_THRESHOLD_"))
+        return;
     mallopt(M_MMAP_THRESHOLD, 32 * 1024 * 1024); /* the most it takes */
     mallopt(M_TRIM_THRESHOLD, 64 * 1024 * 1024);
 #endif
