@@ -30,11 +30,23 @@ class Throttle(Tuned):
         for percentage in (50, 95, 99, 20, 80, 0):
             with self.subTest(percentage=percentage):
                 self.throttle(percentage)
-                for ran, throttled in self.shares().values():
-                    self.assertShare(percentage, throttled)
-                    self.assertLess(ran, 1.1 - throttled)
+                self.attempt(lambda percentage=percentage: self.check_all(percentage))
                 for vcpu in busy.vcpus(self.src).values():
                     self.assertEqual(vcpu['throttle'], percentage)
+
+    def attempt(self, check, n=3):
+        """The host may spoil a measurement; that it does so each time is the failure."""
+        for left in reversed(range(n)):
+            try:
+                return check()
+            except AssertionError:
+                if not left:
+                    raise
+
+    def check_all(self, percentage):
+        for ran, throttled in self.shares().values():
+            self.assertShare(percentage, throttled)
+            self.assertLess(ran, 1.1 - throttled)
 
     def assertShare(self, percentage, throttled):
         """What a busy host lets a vCPU run for too long, its account takes back."""
@@ -42,13 +54,16 @@ class Throttle(Tuned):
 
     def test_one_vcpu(self):
         self.throttle(0, vcpu_throttles=[{'cpu-index': 1, 'percentage': 95}])
-        shares = self.shares()
-        self.assertEqual(shares[0][1], 0)
-        self.assertShare(95, shares[1][1])
+        self.attempt(lambda: self.check_two(0, 95))
         self.throttle(95, vcpu_throttles=[{'cpu-index': 1, 'percentage': 0}])
-        shares = self.shares()
-        self.assertShare(95, shares[0][1])
-        self.assertEqual(shares[1][1], 0)
+        self.attempt(lambda: self.check_two(95, 0))
+
+    def check_two(self, *percentages):
+        for percentage, (_, throttled) in zip(percentages, self.shares().values(), strict=True):
+            if percentage:
+                self.assertShare(percentage, throttled)
+            else:
+                self.assertEqual(throttled, 0)
 
     def test_dirtied_pages(self):
         """What each vCPU writes, once between two syncs: busy.S goes round eight pages."""
@@ -138,11 +153,9 @@ class SingleThread(Throttle):
 
     def test_one_vcpu(self):
         self.throttle(0, vcpu_throttles=[{'cpu-index': 1, 'percentage': 95}])
-        shares = self.shares()
-        self.assertEqual(shares[0][1], 0)
-        self.assertShare(95, shares[1][1])
+        self.attempt(lambda: self.check_two(0, 95))
         # Stuns of vCPU 1 are not stuns of the thread.
-        self.assertGreater(shares[0][0], 0.15)
+        self.assertGreater(self.shares()[0][0], 0.15)
 
 
 if __name__ == '__main__':
