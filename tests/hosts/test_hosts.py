@@ -9,7 +9,7 @@ from pathlib import Path
 
 import libvirt
 
-from lab import firmware, guests
+from lab import firmware, guests, migrate
 from lab.bus import Daemon
 from lab.hosts import HOSTS, RUN
 from scene import (ADMIN_POLICIES, SLOW_SCALE, HostCase, Under, kill_daemon, query, set_time_scale, start_sevmigd,
@@ -49,6 +49,19 @@ class Steered(HostCase):
         self.assertGreaterEqual(len(waited), 2, "the firmware's statistics show the contention")
         for guest in pair:
             self.assert_runs_on(guest, HOSTS["b"])
+
+
+class Refused(HostCase):
+    def test_tunnelled(self):
+        """libvirt's tunnel is a pipe that nothing comes back through."""
+        guest = self.start("tunnelled")
+        argv = migrate.command(guest, HOSTS["a"], False, ["--tunnelled"])
+        argv = argv[:argv.index("--migrateuri")]
+        done = HOSTS["a"].run(argv, check=False)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn("enable the capability 'return-path'", done.stderr)
+        self.assert_runs_on(guest, HOSTS["a"])
+        self.assert_migrates(guest)
 
 
 class Interrupted(HostCase):

@@ -13,6 +13,7 @@ BENCH = ("bench/main.py",)
 DEMO = ("lab/main.py", "demo")
 FUZZ = ("fuzz/stream/fuzz", "--qemu", "nowhere", "--output", "nowhere")
 SOAK = ("soak/main.py",)
+TEST = ("run.py",)
 
 
 class Arguments(unittest.TestCase):
@@ -26,7 +27,7 @@ class Arguments(unittest.TestCase):
 
     def test_good(self):
         for program, words in ((BENCH, "qemu --runs 3"), (BENCH, "sim --random 1"), (DEMO, ""),
-                               (FUZZ, "--seconds 1"), (SOAK, "--migrations 1 --seed 7")):
+                               (FUZZ, "--seconds 1"), (SOAK, "--migrations 1 --seed 7"), (TEST, "lab source")):
             with self.subTest(program=program[0], words=words):
                 done = self.check(program, words)
                 self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "", ""))
@@ -41,14 +42,15 @@ class Arguments(unittest.TestCase):
                 (FUZZ, "--seconds 0", "--seconds must be 1 or more"),
                 (FUZZ, "--bad", "unrecognized arguments: --bad"),
                 (SOAK, "--migrations 0", "--migrations: must be at least 1"),
-                (SOAK, "--seed", "--seed: expected one argument")):
+                (SOAK, "--seed", "--seed: expected one argument"),
+                (TEST, "lab nosuch", "'nosuch' is not a suite: say one of")):
             with self.subTest(program=program[0], words=words):
                 done = self.check(program, words)
                 self.assertEqual((done.returncode, done.stdout), (2, ""))
                 self.assertIn(why, done.stderr)
 
     def test_help(self):
-        for program in BENCH, DEMO, FUZZ, SOAK:
+        for program in BENCH, DEMO, FUZZ, SOAK, TEST:
             with self.subTest(program=program[0]):
                 done = self.check(program, "--help")
                 self.assertEqual((done.returncode, done.stderr), (0, ""))
