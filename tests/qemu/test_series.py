@@ -34,6 +34,20 @@ def run(argv, **kwargs):
     return subprocess.run(list(map(str, argv)), capture_output=True, text=True, check=False, **kwargs)
 
 
+class Files(unittest.TestCase):
+    def test_series(self):
+        """The series names each patch once, in order, and each is signed off."""
+        self.assertEqual(series(), sorted(PATCHES.glob('*.patch')))
+        for patch in series():
+            self.assertIn('\nSigned-off-by: ', patch.read_text(), patch.name)
+
+    def test_protocol(self):
+        """QEMU and swpsp have the same description of what they say to each other."""
+        ours = (harness.ROOT / 'qemu/swpsp/swpsp-proto.h').read_text()
+        theirs = (harness.qemu_build() / 'src/target/i386/swpsp-proto.h').read_text()
+        self.assertEqual(theirs, ours)
+
+
 class Style(unittest.TestCase):
     def test_checkpatch(self):
         result = run([harness.ROOT / 'qemu/check', '--style', harness.qemu_build() / 'src'])
