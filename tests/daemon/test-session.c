@@ -6,7 +6,7 @@
 #include "log.h"
 #include "session.h"
 #include "sevmig-error.h"
-#include "sevmig-trace.h"
+#include "sevmig-replay.h"
 
 #define TICK_MS 5u
 #define PATIENCE_MS 10000u
@@ -218,12 +218,12 @@ test_steered(Fixture *f, gconstpointer data)
     g_assert_cmpuint(f->n_ended, ==, 1);
 }
 
-/* What was recorded can be read, begins with `start` and ends with `completed`. */
+/* What was recorded begins with `start`, ends with `completed`, and replays to the decisions that
+ * were made. */
 static void
 test_recorded(Fixture *f, gconstpointer data)
 {
-    g_autoptr(SevmigTraceReader) reader = NULL;
-    g_autofree SevmigTraceStep *step = g_new0(SevmigTraceStep, 1);
+    g_autoptr(SevmigReplay) replay = NULL;
     g_autoptr(GError) error = NULL;
     SevmigEventType last = SEVMIG_EVENT_COUNT;
     guint n = 0;
@@ -231,14 +231,16 @@ test_recorded(Fixture *f, gconstpointer data)
     start(f, NULL, TRUE, FALSE);
     wait_for(&f->fake->n_tunes, 10);
     complete(f);
-    reader = sevmig_trace_reader_new(info(f)->record_file, &error);
+    replay = sevmig_replay_new(info(f)->record_file, NULL, &error);
     g_assert_no_error(error);
-    g_assert_cmpstr(sevmig_trace_reader_header(reader)->domain, ==, "db");
-    g_assert_cmpstr(sevmig_trace_reader_header(reader)->policy, ==, "default");
-    while (sevmig_trace_reader_next(reader, step, &error)) {
+    g_assert_cmpstr(sevmig_replay_header(replay)->domain, ==, "db");
+    g_assert_cmpstr(sevmig_replay_header(replay)->policy, ==, "default");
+    while (sevmig_replay_next(replay, &error)) {
         if (n++ == 0)
-            g_assert_cmpint(step->event.type, ==, SEVMIG_EVENT_START);
-        last = step->event.type;
+            g_assert_cmpint(sevmig_replay_step(replay)->event.type, ==, SEVMIG_EVENT_START);
+        g_assert_true(sevmig_replay_step(replay)->has_actions);
+        g_assert_true(sevmig_replay_identical(replay));
+        last = sevmig_replay_step(replay)->event.type;
     }
     g_assert_no_error(error);
     g_assert_cmpint(last, ==, SEVMIG_EVENT_COMPLETED);
