@@ -135,10 +135,9 @@ sevmig_sim_scenario_default(SevmigSimScenario *scenario)
 }
 
 static gboolean
-fail(GError **error, SevmigSimError code, const char *path, const char *group, const char *key,
-     const char *why)
+fail(GError **error, SevmigSimError code, const char *group, const char *key, const char *why)
 {
-    g_set_error(error, SEVMIG_SIM_ERROR, code, "%s: [%s] %s: %s", path, group, key, why);
+    g_set_error(error, SEVMIG_SIM_ERROR, code, "[%s]%s%s: %s", group, *key ? " " : "", key, why);
     return FALSE;
 }
 
@@ -169,12 +168,31 @@ store(const Key *key, gpointer base, double value)
 }
 
 static gboolean
-read_value(GKeyFile *file, const char *group, const Key *key, double *value)
+is_integer(const Key *key)
 {
-    g_autofree char *word = g_key_file_get_string(file, group, key->key, NULL);
+    return key->kind == KIND_GUINT;
+}
 
-    if (!word)
-        return FALSE;
+/* "one of cpu, paced, wall": what may stand there. */
+static char *
+expected(const Key *key)
+{
+    g_autofree char *words = NULL;
+
+    if (key->kind == KIND_GBOOLEAN || key->kind == KIND_BOOL)
+        return g_strdup("true or false");
+    if (key->kind != KIND_WORD)
+        return g_strdup_printf("a %s from %.10g to %.10g",
+                               is_integer(key) ? "whole number" : "number", key->least, key->most);
+    words = g_strjoinv(", ", (char **)key->words);
+    return g_strdup_printf("one of %s", words);
+}
+
+static gboolean
+read_value(const Key *key, const char *word, double *value)
+{
+    char *end;
+
     if (key->kind == KIND_GBOOLEAN || key->kind == KIND_BOOL) {
         *value = strcmp(word, "true") == 0;
         return *value != 0 || strcmp(word, "false") == 0;
@@ -186,54 +204,115 @@ read_value(GKeyFile *file, const char *group, const Key *key, double *value)
                 return TRUE;
         }
         return FALSE;
-    } else {
-        char *end;
-
-        *value = g_ascii_strtod(word, &end);
-        return *word != '\0' && *end == '\0' && *value >= key->least && *value <= key->most;
     }
+    *value = g_ascii_strtod(word, &end);
+    return *word != '\0' && *end == '\0' && *value >= key->least && *value <= key->most &&
+           (!is_integer(key) || *value == floor(*value));
+}
+
+/* Where a group's values go and what the table calls it; NULL: there is no such group. A load that
+ * follows the last is like the one before, but for what is said. */
+static gpointer
+find_group(SevmigSimScenario *scenario, const char *group, const char **as)
+{
+    const char *number = group + strlen(LOAD);
+    guint64 n = 1;
+
+    *as = LOAD;
+    if (strcmp(group, LOAD) != 0) {
+        if (!g_str_has_prefix(group, LOAD " ")) {
+            *as = group;
+            return scenario;
+        }
+        if (!g_ascii_string_to_unsigned(
+                number + 1, 10, 1, MIN(SEVMIG_SIM_MAX_PHASES, scenario->n_phases + 1), &n, NULL))
+            return NULL;
+    }
+    if (n > scenario->n_phases)
+        scenario->phases[scenario->n_phases++] = scenario->phases[n - 2];
+    return &scenario->phases[n - 1];
+}
+
+/* "not a key of [guest], which has memory-mib, vcpus, ..." */
+static char *
+explain_unknown(const char *as)
+{
+    g_autoptr(GString) known = g_string_new(NULL);
+
+    for (gsize i = 0; i < G_N_ELEMENTS(keys); i++) {
+        if (strcmp(keys[i].group, as) == 0)
+            g_string_append_printf(known, "%s%s", known->len > 0 ? ", " : "", keys[i].key);
+    }
+    if (known->len == 0)
+        return g_strdup("not a group: there are guest, load, load 2 to load 4, firmware, link, "
+                        "host, messages, policy, run and bounds");
+    return g_strdup_printf("not a key of this group, which has %s", known->str);
 }
 
 static gboolean
-read_group(GKeyFile *file, const char *path, const char *group, const char *as, gpointer base,
-           GError **error)
+set(SevmigSimScenario *scenario, const char *group, const char *key, const char *text,
+    GError **error)
+{
+    g_autofree char *why = NULL, *may = NULL;
+    const char *as;
+    gpointer base = find_group(scenario, group, &as);
+    const Key *row = base ? find_key(as, key) : NULL;
+    double value;
+
+    if (!base)
+        return fail(error, SEVMIG_SIM_ERROR_UNKNOWN, group, "",
+                    "not the next load: they are numbered without a gap, up to load 4");
+    if (!row) {
+        why = explain_unknown(as);
+        return fail(error, SEVMIG_SIM_ERROR_UNKNOWN, group, key, why);
+    }
+    if (!read_value(row, text, &value)) {
+        may = expected(row);
+        why = g_strdup_printf("expected %s, not \"%s\"", may, text);
+        return fail(error, SEVMIG_SIM_ERROR_VALUE, group, key, why);
+    }
+    store(row, base, value);
+    return TRUE;
+}
+
+gboolean
+sevmig_sim_scenario_set(SevmigSimScenario *scenario, const char *group, const char *key,
+                        const char *text, GError **error)
+{
+    guint n_phases = scenario->n_phases;
+
+    if (set(scenario, group, key, text, error))
+        return TRUE;
+    scenario->n_phases = n_phases;
+    return FALSE;
+}
+
+gboolean
+sevmig_sim_scenario_assign(SevmigSimScenario *scenario, const char *assignment, GError **error)
+{
+    const char *equals = strchr(assignment, '=');
+    const char *dot = equals ? memchr(assignment, '.', (gsize)(equals - assignment)) : NULL;
+    g_autofree char *group = NULL, *key = NULL;
+
+    if (!dot) {
+        g_set_error(error, SEVMIG_SIM_ERROR, SEVMIG_SIM_ERROR_SYNTAX,
+                    "expected GROUP.KEY=VALUE, not \"%s\"", assignment);
+        return FALSE;
+    }
+    group = g_strndup(assignment, (gsize)(dot - assignment));
+    key = g_strndup(dot + 1, (gsize)(equals - dot - 1));
+    return sevmig_sim_scenario_set(scenario, group, key, equals + 1, error);
+}
+
+static gboolean
+read_group(GKeyFile *file, const char *group, SevmigSimScenario *scenario, GError **error)
 {
     g_auto(GStrv) names = g_key_file_get_keys(file, group, NULL, NULL);
 
     for (guint i = 0; names[i]; i++) {
-        const Key *key = find_key(as, names[i]);
-        double value;
+        g_autofree char *text = g_key_file_get_string(file, group, names[i], NULL);
 
-        if (!key)
-            return fail(error, SEVMIG_SIM_ERROR_UNKNOWN, path, group, names[i], "not a key");
-        if (!read_value(file, group, key, &value))
-            return fail(error, SEVMIG_SIM_ERROR_VALUE, path, group, names[i],
-                        "not such a value, or out of range");
-        store(key, base, value);
-    }
-    return TRUE;
-}
-
-static gboolean
-read_groups(GKeyFile *file, const char *path, SevmigSimScenario *scenario, GError **error)
-{
-    g_auto(GStrv) groups = g_key_file_get_groups(file, NULL);
-
-    for (guint i = 0; groups[i]; i++) {
-        gboolean load = strcmp(groups[i], LOAD) == 0 || g_str_has_prefix(groups[i], LOAD " ");
-        gpointer base = scenario;
-
-        if (load) {
-            char *number = groups[i] + strlen(LOAD);
-            guint64 n = *number ? g_ascii_strtoull(number, NULL, 10) : 1;
-
-            if (n < 1 || n > SEVMIG_SIM_MAX_PHASES || n > scenario->n_phases + 1)
-                return fail(error, SEVMIG_SIM_ERROR_UNKNOWN, path, groups[i], "", "not a phase");
-            if (n > scenario->n_phases) /* like the one before, but for what is said */
-                scenario->phases[scenario->n_phases++] = scenario->phases[n - 2];
-            base = &scenario->phases[n - 1];
-        }
-        if (!read_group(file, path, groups[i], load ? LOAD : groups[i], base, error))
+        if (!sevmig_sim_scenario_set(scenario, group, names[i], text ? text : "", error))
             return FALSE;
     }
     return TRUE;
@@ -244,26 +323,41 @@ static const char *
 find_nonsense(const SevmigSimScenario *s)
 {
     if (s->writers > s->vcpus)
-        return "more writers than vCPUs";
+        return "more writers than vCPUs (guest.writers, guest.vcpus)";
     if (s->block_pages == 0 || (s->block_pages & (s->block_pages - 1)) != 0)
-        return "block-pages is not a power of two";
+        return "guest.block-pages is not a power of two";
     for (guint i = 0; i < s->n_phases; i++) {
         if (s->phases[i].first_page + s->phases[i].working_set_pages > s->pages)
-            return "a working set beyond the end of memory";
+            return "a working set beyond the end of memory (load.working-set-mib, load.first-mib, "
+                   "guest.memory-mib)";
         if (i > 0 && s->phases[i].from_s <= s->phases[i - 1].from_s)
-            return "phases out of order";
+            return "loads out of order (load 2.from-s and so on must grow)";
     }
     return NULL;
 }
 
 gboolean
-sevmig_sim_scenario_load(const char *path, SevmigSimScenario *scenario, GError **error)
+sevmig_sim_scenario_check(SevmigSimScenario *scenario, GError **error)
+{
+    const char *nonsense = find_nonsense(scenario);
+
+    if (nonsense) {
+        g_set_error(error, SEVMIG_SIM_ERROR, SEVMIG_SIM_ERROR_VALUE, "%s", nonsense);
+        return FALSE;
+    }
+    if (scenario->limit_s <= 0)
+        scenario->limit_s = 60 + PASSES_MOST * (double)scenario->pages * scenario->page_us / 1e6;
+    return TRUE;
+}
+
+gboolean
+sevmig_sim_scenario_read(const char *path, SevmigSimScenario *scenario, GError **error)
 {
     g_autoptr(GKeyFile) file = g_key_file_new();
     g_autofree char *name = g_path_get_basename(path);
     g_autoptr(GError) why = NULL;
+    g_auto(GStrv) groups = NULL;
     SevmigSimScenario read;
-    const char *nonsense;
 
     if (!g_key_file_load_from_file(file, path, G_KEY_FILE_NONE, &why)) {
         gboolean io = why->domain == G_FILE_ERROR;
@@ -273,16 +367,31 @@ sevmig_sim_scenario_load(const char *path, SevmigSimScenario *scenario, GError *
         return FALSE;
     }
     sevmig_sim_scenario_default(&read);
-    if (!read_groups(file, path, &read, error))
-        return FALSE;
-    nonsense = find_nonsense(&read);
-    if (nonsense)
-        return fail(error, SEVMIG_SIM_ERROR_VALUE, path, "scenario", name, nonsense);
+    groups = g_key_file_get_groups(file, NULL);
+    for (guint i = 0; groups[i]; i++) {
+        if (!read_group(file, groups[i], &read, error)) {
+            g_prefix_error(error, "%s: ", path);
+            return FALSE;
+        }
+    }
     if (g_str_has_suffix(name, ".scenario"))
         name[strlen(name) - strlen(".scenario")] = '\0';
     g_strlcpy(read.name, name, sizeof(read.name));
-    if (read.limit_s <= 0)
-        read.limit_s = 60 + PASSES_MOST * (double)read.pages * read.page_us / 1e6;
+    *scenario = read;
+    return TRUE;
+}
+
+gboolean
+sevmig_sim_scenario_load(const char *path, SevmigSimScenario *scenario, GError **error)
+{
+    SevmigSimScenario read;
+
+    if (!sevmig_sim_scenario_read(path, &read, error))
+        return FALSE;
+    if (!sevmig_sim_scenario_check(&read, error)) {
+        g_prefix_error(error, "%s: ", path);
+        return FALSE;
+    }
     *scenario = read;
     return TRUE;
 }

@@ -121,6 +121,28 @@ typedef struct {
 void sevmig_sim_scenario_default(SevmigSimScenario *scenario);
 /* Reads a key file (keys: the table in scenario.c). FALSE and `error`: not touched. */
 gboolean sevmig_sim_scenario_load(const char *path, SevmigSimScenario *scenario, GError **error);
+/* The same in parts, for whoever changes more than the file says: read or the default, set, check.
+ * Setting takes group, key and value as a file has them; on failure nothing is changed. Checking
+ * looks at what no key alone can tell, and sets a limit_s where there is none. */
+gboolean sevmig_sim_scenario_read(const char *path, SevmigSimScenario *scenario, GError **error);
+gboolean sevmig_sim_scenario_set(SevmigSimScenario *scenario, const char *group, const char *key,
+                                 const char *text, GError **error);
+gboolean sevmig_sim_scenario_assign(SevmigSimScenario *scenario, const char *assignment,
+                                    GError **error); /* "GROUP.KEY=VALUE" */
+gboolean sevmig_sim_scenario_check(SevmigSimScenario *scenario, GError **error);
+/* Typical guests by name; ends with an entry without one. */
+typedef struct {
+    const char *name;
+    const char *description;
+    double working_set_share[2]; /* of memory, for each load */
+    const char *assignments[6];  /* ends with NULL */
+} SevmigSimWorkload;
+
+extern const SevmigSimWorkload sevmig_sim_workloads[];
+const SevmigSimWorkload *sevmig_sim_workload_find(const char *name); /* NULL: none */
+/* The default scenario with that load and so much memory; the caller lets it be checked. */
+void sevmig_sim_workload_fill(const SevmigSimWorkload *self, guint64 pages,
+                              SevmigSimScenario *scenario);
 /* A random one, by seed alone. */
 void sevmig_sim_scenario_random(guint seed, SevmigSimScenario *scenario);
 
