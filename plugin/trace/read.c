@@ -224,10 +224,15 @@ read_header(json_object *object, SevmigTraceHeader *header, GError **error)
     json_object *value;
 
     if (!json_object_object_get_ex(object, member_version.name, &value) ||
-        !sevmig_member_read_value(&member_version, value, "", &version, NULL) ||
-        version != SEVMIG_TRACE_VERSION) {
+        !sevmig_member_read_value(&member_version, value, "", &version, NULL)) {
         g_set_error(error, SEVMIG_TRACE_ERROR, SEVMIG_TRACE_ERROR_VERSION,
-                    "not a trace of version %d", SEVMIG_TRACE_VERSION);
+                    "not a trace: '%s' does not give its version", member_version.name);
+        return FALSE;
+    }
+    if (version != SEVMIG_TRACE_VERSION) {
+        g_set_error(error, SEVMIG_TRACE_ERROR, SEVMIG_TRACE_ERROR_VERSION,
+                    "a trace of version %" G_GINT64_FORMAT ", this reader knows version %d",
+                    version, SEVMIG_TRACE_VERSION);
         return FALSE;
     }
     if (!sevmig_members_read(&no_members, object, "header", known, NULL, error))
