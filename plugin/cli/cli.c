@@ -14,33 +14,34 @@
 #define DEFAULT_INTERVAL_S 0.5
 #define ANY_NUMBER G_MAXINT
 
-typedef enum {
-    TAKES_ALL = 1 << 0,
-    TAKES_WATCHING = 1 << 1,
-} VerbOptions;
-
 typedef struct {
     const char *name; /* one word or two */
     const char *arguments;
     const char *summary;
     int min_args;
     int max_args;
-    unsigned options; /* VerbOptions */
     CliExit (*run)(Cli *cli);
+    void (*options)(GOptionContext *context, Cli *cli); /* NULL: none of its own */
+    const char *help;                                   /* below the options; may be NULL */
 } Verb;
 
+static void list_options(GOptionContext *context, Cli *cli);
+static void watch_options(GOptionContext *context, Cli *cli);
+
 static const Verb verbs[] = {
-    {"list", "", "list the running migrations", 0, 0, TAKES_ALL, verb_list},
-    {"show", "ID|DOMAIN", "tell all about one migration", 1, 1, 0, verb_show},
-    {"watch", "[DOMAIN]", "follow migrations as they run", 0, 1, TAKES_WATCHING, verb_watch},
-    {"policy list", "", "list the policies of this host", 0, 0, 0, verb_policy_list},
-    {"policy show", "NAME", "print a policy as XML", 1, 1, 0, verb_policy_show},
+    {"list", "", "list the running migrations", 0, 0, verb_list, list_options},
+    {"show", "ID|DOMAIN", "tell all about one migration", 1, 1, verb_show},
+    {"watch", "[DOMAIN]", "follow migrations as they run", 0, 1, verb_watch, watch_options},
+    {"policy list", "", "list the policies of this host", 0, 0, verb_policy_list},
+    {"policy show", "NAME", "print a policy as XML", 1, 1, verb_policy_show},
     {"policy lint", "FILE...", "check policy files or directories, without sevmigd", 1, ANY_NUMBER,
-     0, verb_policy_lint},
-    {"policy explain", "DOMAIN", "tell which policy governs a domain, and why", 1, 1, 0,
+     verb_policy_lint},
+    {"policy explain", "DOMAIN", "tell which policy governs a domain, and why", 1, 1,
      verb_policy_explain},
-    {"policy reload", "", "read all policies anew, all or nothing", 0, 0, 0, verb_policy_reload},
-    {"version", "", "tell the versions of sevmigctl and sevmigd", 0, 0, 0, verb_version},
+    {"policy reload", "", "read all policies anew, all or nothing", 0, 0, verb_policy_reload},
+    {"simulate", "", "try a policy on a simulated guest, without sevmigd", 0, 0, verb_simulate,
+     simulate_options, simulate_help},
+    {"version", "", "tell the versions of sevmigctl and sevmigd", 0, 0, verb_version},
 };
 
 /* --- Output --- */
@@ -51,6 +52,18 @@ cli_fail(const Cli *cli, const GError *error)
     g_autofree char *message = text_printable(error->message);
     fprintf(stderr, "sevmigctl: %s: %s\n", cli->verb, message);
     return CLI_FAILURE;
+}
+
+CliExit
+cli_misuse(const Cli *cli, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    g_autofree char *text = g_strdup_vprintf(format, args);
+    va_end(args);
+    g_autofree char *message = text_printable(text);
+    fprintf(stderr, "sevmigctl: %s: %s\n", cli->verb, message);
+    return CLI_USAGE;
 }
 
 void
@@ -124,7 +137,8 @@ static void
 print_help(void)
 {
     printf("Usage: sevmigctl [OPTION...] VERB [ARGUMENT...]\n\n"
-           "Watches and explains how sevmigd steers the migrations of SEV guests.\n\nVerbs:\n");
+           "Watches and explains how sevmigd steers the migrations of SEV guests, and tries out\n"
+           "policies before they are in force.\n\nVerbs:\n");
     print_verbs("");
     printf("\nOptions:\n"
            "  --json                   print JSON\n"
@@ -200,20 +214,23 @@ add_global_options(GOptionContext *context, Cli *cli)
 }
 
 static void
-add_verb_options(GOptionContext *context, Cli *cli, unsigned options)
+list_options(GOptionContext *context, Cli *cli)
 {
-    const GOptionEntry all[] = {
+    const GOptionEntry entries[] = {
         {"all", 0, 0, G_OPTION_ARG_NONE, &cli->all, "those that have ended, too", NULL}, {NULL}};
-    const GOptionEntry watching[] = {
+    g_option_context_add_main_entries(context, entries, NULL);
+}
+
+static void
+watch_options(GOptionContext *context, Cli *cli)
+{
+    const GOptionEntry entries[] = {
         {"once", 0, 0, G_OPTION_ARG_NONE, &cli->once, "show the present state and end", NULL},
         {"interval", 0, 0, G_OPTION_ARG_DOUBLE, &cli->interval_s, "look this often (default: 0.5)",
          "SECONDS"},
         {NULL},
     };
-    if ((options & TAKES_ALL) != 0)
-        g_option_context_add_main_entries(context, all, NULL);
-    if ((options & TAKES_WATCHING) != 0)
-        g_option_context_add_main_entries(context, watching, NULL);
+    g_option_context_add_main_entries(context, entries, NULL);
 }
 
 /* Options before the verb; parsing stops at the first word that is none. */
@@ -236,7 +253,9 @@ parse_verb(Cli *cli, const Verb *verb, char ***args, GError **error)
     g_autoptr(GOptionContext) context = g_option_context_new(parameters);
     g_option_context_set_summary(context, verb->summary);
     add_global_options(context, cli);
-    add_verb_options(context, cli, verb->options);
+    if (verb->options != NULL)
+        verb->options(context, cli);
+    g_option_context_set_description(context, verb->help);
     return g_option_context_parse_strv(context, args, error);
 }
 
@@ -279,6 +298,20 @@ run_verb(Cli *cli, char **args)
     return result != CLI_OK ? result : verb->run(cli);
 }
 
+static void
+clear_trial(CliTrial *trial)
+{
+    g_strfreev(trial->policies);
+    g_strfreev(trial->workloads);
+    g_strfreev(trial->sets);
+    g_free(trial->policy_dir);
+    g_free(trial->memory);
+    g_free(trial->vcpus);
+    g_free(trial->working_set);
+    g_free(trial->dirty_rate);
+    g_free(trial->seed);
+}
+
 CliExit
 cli_run(int argc, char **argv)
 {
@@ -291,5 +324,6 @@ cli_run(int argc, char **argv)
                                                         : usage_error("%s", error->message);
     g_clear_object(&cli.bus);
     g_free(cli.connect);
+    clear_trial(&cli.trial);
     return result;
 }

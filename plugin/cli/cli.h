@@ -18,6 +18,22 @@ typedef enum {
     CLI_USAGE = 2,   /* what was asked for makes no sense */
 } CliExit;
 
+/* Options of the verbs that try out policies. Text as the user wrote it. */
+typedef struct {
+    char **policies; /* names or files */
+    char *policy_dir;
+    char **workloads; /* names or files */
+    char **sets;      /* GROUP.KEY=VALUE */
+    char *memory;
+    char *vcpus;
+    char *working_set;
+    char *dirty_rate;
+    char *seed;
+    gboolean compare;
+    gboolean decisions;
+    gboolean list;
+} CliTrial;
+
 typedef struct {
     gboolean json;
     char *connect; /* bus address; NULL: the system bus */
@@ -25,6 +41,7 @@ typedef struct {
     gboolean all;         /* list */
     gboolean once;        /* watch */
     double interval_s;    /* watch */
+    CliTrial trial;       /* simulate */
     char **args;          /* what remains after verb and options */
     const char *verb;     /* as the user wrote it: "policy show" */
     GDBusConnection *bus; /* once remote_call() needed it */
@@ -33,8 +50,9 @@ typedef struct {
 /* The whole of main(). Options may stand before or after the verb. */
 CliExit cli_run(int argc, char **argv);
 
-/* Says "sevmigctl: VERB: MESSAGE" on standard error and returns CLI_FAILURE. */
+/* Says "sevmigctl: VERB: MESSAGE" on standard error and returns CLI_FAILURE, or CLI_USAGE. */
 CliExit cli_fail(const Cli *cli, const GError *error);
+CliExit cli_misuse(const Cli *cli, const char *format, ...) G_GNUC_PRINTF(2, 3);
 void cli_note(const char *format, ...) G_GNUC_PRINTF(1, 2);
 
 /* Writes to standard output, a newline after JSON. */
@@ -54,6 +72,11 @@ CliExit verb_policy_show(Cli *cli);
 CliExit verb_policy_lint(Cli *cli);
 CliExit verb_policy_explain(Cli *cli);
 CliExit verb_policy_reload(Cli *cli);
+CliExit verb_simulate(Cli *cli);
 CliExit verb_version(Cli *cli);
+
+/* Their options, where they have some of their own, and what --help says below them. */
+void simulate_options(GOptionContext *context, Cli *cli);
+extern const char simulate_help[];
 
 #endif

@@ -60,6 +60,13 @@ json_uint(GString *out, const char *key, guint64 value)
 }
 
 void
+json_int(GString *out, const char *key, gint64 value)
+{
+    begin(out, key);
+    g_string_append_printf(out, "%" G_GINT64_FORMAT, value);
+}
+
+void
 json_double(GString *out, const char *key, double value)
 {
     char text[G_ASCII_DTOSTR_BUF_SIZE];

@@ -13,6 +13,7 @@ void json_open(GString *out, const char *key, char bracket); /* '{' or '[' */
 void json_close(GString *out, char bracket);                 /* '}' or ']' */
 void json_string(GString *out, const char *key, const char *value);
 void json_uint(GString *out, const char *key, guint64 value);
+void json_int(GString *out, const char *key, gint64 value);
 void json_double(GString *out, const char *key, double value); /* null if not finite */
 void json_bool(GString *out, const char *key, gboolean value);
 

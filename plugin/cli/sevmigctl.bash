@@ -3,16 +3,28 @@
 
 _sevmigctl_names()
 {
-    # Ids and domains of what sevmigd remembers, or policy names: the "$1" members of its JSON.
+    # Ids and domains of what sevmigd remembers, names of policies or workloads: the "$1" members of
+    # the JSON.
     local member=$1
     shift
     sevmigctl --timeout 2 --json "$@" 2>/dev/null |
         grep -o "\"$member\": \"[^\"]*\"" | cut -d'"' -f4 | sort -u
 }
 
+_sevmigctl_files()
+{
+    # Files besides the words that are there already.
+    local -a files=()
+    mapfile -t files < <(compgen -f -- "$1")
+    COMPREPLY+=("${files[@]}")
+    compopt -o filenames 2>/dev/null
+}
+
 _sevmigctl()
 {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
+    local valued=' --connect --timeout --interval --policy --policy-dir --workload --memory --vcpus
+        --dirty-rate --working-set --seed --set '
     local global='--json --connect --timeout --help' word verb='' sub='' skip=''
     local -a words=()
 
@@ -20,16 +32,25 @@ _sevmigctl()
     for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
         if [[ -n $skip ]]; then
             skip=''
-        elif [[ $word == --connect || $word == --timeout || $word == --interval ]]; then
+        elif [[ $word == -* && $valued == *[[:space:]]"$word"[[:space:]]* ]]; then
             skip=yes
         elif [[ $word != -* ]]; then
             if [[ -z $verb ]]; then verb=$word; elif [[ -z $sub ]]; then sub=$word; fi
         fi
     done
-    [[ $prev == --connect || $prev == --timeout || $prev == --interval ]] && return
+    case $prev in
+        --policy) mapfile -t words < <(_sevmigctl_names name policy list) ;;
+        --workload) mapfile -t words < <(_sevmigctl_names name simulate --list) ;;
+    esac
+    if [[ $prev == --policy || $prev == --workload || $prev == --policy-dir ]]; then
+        mapfile -t COMPREPLY < <(compgen -W "${words[*]}" -- "$cur")
+        _sevmigctl_files "$cur"
+        return
+    fi
+    [[ $prev == -* && $valued == *[[:space:]]"$prev"[[:space:]]* ]] && return
 
     case "$verb ${sub}" in
-        ' ') words=(list show watch policy version) ;;
+        ' ') words=(list show watch policy simulate version) ;;
         'list '*) global+=' --all' ;;
         'show ') mapfile -t words < <(_sevmigctl_names domain list --all) ;;
         'watch '*)
@@ -39,10 +60,15 @@ _sevmigctl()
         'policy ') words=(list show lint explain reload) ;;
         'policy show') mapfile -t words < <(_sevmigctl_names name policy list) ;;
         'policy explain') mapfile -t words < <(virsh list --all --name 2>/dev/null) ;;
+        'simulate '*)
+            global+=' --policy --policy-dir --workload --list --memory --vcpus --dirty-rate'
+            global+=' --working-set --seed --set --compare --decisions'
+            ;;
+    esac
+    case "$verb ${sub}" in
         'policy lint')
             if [[ $cur != -* ]]; then
-                mapfile -t COMPREPLY < <(compgen -f -- "$cur")
-                compopt -o filenames 2>/dev/null
+                _sevmigctl_files "$cur"
                 return
             fi
             ;;

@@ -22,6 +22,7 @@ import unittest
 
 from gi.repository import GLib
 
+import tap
 from fake_sevmigd import Bus, FakeSevmigd
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -412,7 +413,7 @@ class Trouble(CliCase):
     def test_help(self):
         text = self.good("--help")
         for verb in ("list", "show", "watch", "policy list", "policy show", "policy lint",
-                     "policy explain", "policy reload", "version"):
+                     "policy explain", "policy reload", "simulate", "version"):
             self.assertRegex(text, rf"(?m)^  {verb} ")
             self.assertIn("Usage:", self.good(*verb.split(), "--help"))
         self.assertIn("policy reload", self.good("policy", "--help"))
@@ -442,6 +443,21 @@ class Completion(CliCase):
         self.assertEqual(self.complete("sevmigctl show --a"), [])
         self.assertEqual(self.complete("sevmigctl watch --o"), ["--once"])
         self.assertEqual(self.complete("sevmigctl --timeout 5 li"), ["list"])
+        self.assertEqual(self.complete("sevmigctl simulate --memory 4GiB --com"), ["--compare"])
+        self.assertEqual(self.complete("sevmigctl simulate --memory "), [])
+
+    def test_every_option(self):
+        """Completion knows the options that --help names."""
+        for verb in ("list", "watch", "simulate"):
+            named = set(re.findall(r"(?m)^  (?:-h, )?(--[a-z-]+)", self.good(verb, "--help")))
+            self.assertEqual(set(self.complete(f"sevmigctl {verb} --")), named, verb)
+
+    def test_words(self):
+        daemon = self.serve()
+        daemon.answers["ListPolicies", ()] = POLICIES
+        self.assertEqual(self.complete("sevmigctl simulate --policy gen"), ["gentle"])
+        self.assertEqual(self.complete("sevmigctl simulate --workload z"), ["zipf"])
+        self.assertEqual(self.complete(f"sevmigctl simulate --policy {HERE}/goo"), [f"{HERE}/good.xml"])
 
     def test_names(self):
         daemon = self.serve((FAILED, False), (OBSERVED, True))
@@ -451,45 +467,5 @@ class Completion(CliCase):
         self.assertEqual(self.complete("sevmigctl policy show g"), ["gentle"])
 
 
-class TapResult(unittest.TestResult):
-    """One line for each test, as it ends."""
-
-    def __init__(self):
-        super().__init__()
-        self.count = 0
-
-    def _line(self, test, outcome, detail=""):
-        self.count += 1
-        print(f"{outcome} {self.count} {test.id().split('.', 1)[1]}")
-        for line in detail.splitlines():
-            print(f"# {line}")
-        sys.stdout.flush()
-
-    def addSuccess(self, test):
-        self._line(test, "ok")
-
-    def addFailure(self, test, err):
-        super().addFailure(test, err)
-        self._line(test, "not ok", self.failures[-1][1])
-
-    def addError(self, test, err):
-        super().addError(test, err)
-        self._line(test, "not ok", self.errors[-1][1])
-
-    def addSubTest(self, test, subtest, err):
-        super().addSubTest(test, subtest, err)
-        if err is not None:
-            self._line(subtest, "not ok", str(err[1]))
-
-
-def main():
-    suite = unittest.defaultTestLoader.loadTestsFromModule(sys.modules["__main__"])
-    result = TapResult()
-    print("TAP version 13")
-    suite.run(result)
-    print(f"1..{result.count}")
-    return 0 if result.wasSuccessful() else 1
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(tap.main())
