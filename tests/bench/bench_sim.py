@@ -17,24 +17,49 @@ from pathlib import Path
 
 TOP = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("SEVMIG_BUILD", TOP / "build"))
-PROGRAM = BUILD / "plugin/tests/simulation/sevmig-simulate"
+CTL = BUILD / "plugin/plugin/cli/sevmigctl"
+MEASURE = BUILD / "plugin/tests/simulation/sevmig-simulation-measure"
 SCENARIOS = TOP / "tests/simulation/scenarios"
 PREDICTED = "downtime_predicted_ms"
 TIME_WORTH = 0.1  # as the oracle weighs total time against guest time lost
 LEAST_MS = 100  # one tick: what is shorter on both sides is no difference
 
 
-def simulate(*arguments):
-    """The rows one run of the program prints; its status 1 means that it found something."""
-    result = subprocess.run([PROGRAM, *map(str, arguments)], capture_output=True, text=True, check=False)
+# What sevmigctl calls it, in microseconds, and what it is called here.
+TIMES = {
+    "total_us": "total_ms", "first_pass_us": "first_pass_ms", "downtime_us": "downtime_ms",
+    "asked_downtime_goal_us": "downtime_goal_ms", "predicted_downtime_us": PREDICTED,
+    "guest_lost_us": "guest_lost_ms", "longest_stun_us": "longest_stun_ms", "longest_hold_us": "longest_hold_ms",
+}
+OTHERS = {
+    "workload": "scenario", "controller": "controller", "batch": "batch", "completed": "completed",
+    "max_throttle_percent": "throttle_percent", "batch_pages": "batch_pages", "sent_bytes": "bytes",
+}
+
+
+def run(program, *arguments):
+    """What a program prints; its status 1 means that it found something."""
+    result = subprocess.run([program, *map(str, arguments)], capture_output=True, text=True, check=False)
     if result.returncode not in (0, 1) or result.stderr:
-        raise RuntimeError(f"{PROGRAM.name} failed: {result.stderr.strip() or result.returncode}")
-    return [json.loads(line) for line in result.stdout.splitlines()]
+        raise RuntimeError(f"{program.name} failed: {result.stderr.strip() or result.returncode}")
+    return result.stdout
 
 
-def in_parallel(calls):
+def simulate(path):
+    """A scenario under every controller."""
+    rows = json.loads(run(CTL, "simulate", "--json", "--compare", "--workload", path))
+    return [{name: row[key] / 1e3 for key, name in TIMES.items()}
+            | {name: row[key] for key, name in OTHERS.items()} for row in rows]
+
+
+def measure_with(*arguments):
+    """The rows of the tests' own program."""
+    return [json.loads(line) for line in run(MEASURE, *arguments).splitlines()]
+
+
+def in_parallel(function, calls):
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        return [row for rows in pool.map(lambda call: simulate(*call), calls) for row in rows]
+        return [row for rows in pool.map(lambda call: function(*call), calls) for row in rows]
 
 
 def meets(row):
@@ -140,9 +165,8 @@ def measure(options):
     files = sorted(path for path in SCENARIOS.glob("*.scenario") if options.only in path.stem)
     if not files:
         raise RuntimeError(f"no scenario has '{options.only}' in its name")
-    rows = in_parallel([[path] for path in files])
-    steps = [row for row in rows if "steps" in row]
-    rows = [row for row in rows if "scenario" in row]
+    rows = in_parallel(simulate, [[path] for path in files])
+    steps = in_parallel(measure_with, [["--steps", path] for path in files])
     scenarios = [Scenario(path.stem, [row for row in rows if row["scenario"] == path.stem]) for path in files]
     comparisons = {scenario.name: scenario.comparison() for scenario in scenarios}
     result = summary(comparisons)
@@ -159,7 +183,7 @@ def measure_random(options):
     """Random scenarios, in parts so that every core works; the worst are named by their seed."""
     part = max(1, math.ceil(options.random / (8 * os.cpu_count())))
     calls = [["--random", min(part, options.random - i), options.seed + i] for i in range(0, options.random, part)]
-    problems = [row for row in in_parallel(calls) if "problem" in row]
+    problems = in_parallel(measure_with, calls)
     for row in problems:
         print(f"seed {row['seed']}: {row['problem']}")
     print(f"{options.random} random scenarios from seed {options.seed}: {len(problems)} with a problem")
