@@ -41,6 +41,8 @@ static const Verb verbs[] = {
     {"policy reload", "", "read all policies anew, all or nothing", 0, 0, verb_policy_reload},
     {"simulate", "", "try a policy on a simulated guest, without sevmigd", 0, 0, verb_simulate,
      simulate_options, simulate_help},
+    {"replay", "FILE", "decide a recorded migration again, without sevmigd", 1, 1, verb_replay,
+     replay_options, replay_help},
     {"version", "", "tell the versions of sevmigctl and sevmigd", 0, 0, verb_version},
 };
 

@@ -41,7 +41,7 @@ typedef struct {
     gboolean all;         /* list */
     gboolean once;        /* watch */
     double interval_s;    /* watch */
-    CliTrial trial;       /* simulate */
+    CliTrial trial;       /* simulate, replay */
     char **args;          /* what remains after verb and options */
     const char *verb;     /* as the user wrote it: "policy show" */
     GDBusConnection *bus; /* once remote_call() needed it */
@@ -73,10 +73,13 @@ CliExit verb_policy_lint(Cli *cli);
 CliExit verb_policy_explain(Cli *cli);
 CliExit verb_policy_reload(Cli *cli);
 CliExit verb_simulate(Cli *cli);
+CliExit verb_replay(Cli *cli);
 CliExit verb_version(Cli *cli);
 
 /* Their options, where they have some of their own, and what --help says below them. */
 void simulate_options(GOptionContext *context, Cli *cli);
+void replay_options(GOptionContext *context, Cli *cli);
 extern const char simulate_help[];
+extern const char replay_help[];
 
 #endif

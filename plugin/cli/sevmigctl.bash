@@ -50,7 +50,7 @@ _sevmigctl()
     [[ $prev == -* && $valued == *[[:space:]]"$prev"[[:space:]]* ]] && return
 
     case "$verb ${sub}" in
-        ' ') words=(list show watch policy simulate version) ;;
+        ' ') words=(list show watch policy simulate replay version) ;;
         'list '*) global+=' --all' ;;
         'show ') mapfile -t words < <(_sevmigctl_names domain list --all) ;;
         'watch '*)
@@ -64,9 +64,10 @@ _sevmigctl()
             global+=' --policy --policy-dir --workload --list --memory --vcpus --dirty-rate'
             global+=' --working-set --seed --set --compare --decisions'
             ;;
+        'replay '*) global+=' --policy --policy-dir --decisions' ;;
     esac
     case "$verb ${sub}" in
-        'policy lint')
+        'policy lint' | 'replay ')
             if [[ $cur != -* ]]; then
                 _sevmigctl_files "$cur"
                 return

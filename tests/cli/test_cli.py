@@ -413,7 +413,7 @@ class Trouble(CliCase):
     def test_help(self):
         text = self.good("--help")
         for verb in ("list", "show", "watch", "policy list", "policy show", "policy lint",
-                     "policy explain", "policy reload", "simulate", "version"):
+                     "policy explain", "policy reload", "simulate", "replay", "version"):
             self.assertRegex(text, rf"(?m)^  {verb} ")
             self.assertIn("Usage:", self.good(*verb.split(), "--help"))
         self.assertIn("policy reload", self.good("policy", "--help"))
@@ -443,12 +443,13 @@ class Completion(CliCase):
         self.assertEqual(self.complete("sevmigctl show --a"), [])
         self.assertEqual(self.complete("sevmigctl watch --o"), ["--once"])
         self.assertEqual(self.complete("sevmigctl --timeout 5 li"), ["list"])
+        self.assertEqual(self.complete("sevmigctl replay x --d"), ["--decisions"])
         self.assertEqual(self.complete("sevmigctl simulate --memory 4GiB --com"), ["--compare"])
         self.assertEqual(self.complete("sevmigctl simulate --memory "), [])
 
     def test_every_option(self):
         """Completion knows the options that --help names."""
-        for verb in ("list", "watch", "simulate"):
+        for verb in ("list", "watch", "simulate", "replay"):
             named = set(re.findall(r"(?m)^  (?:-h, )?(--[a-z-]+)", self.good(verb, "--help")))
             self.assertEqual(set(self.complete(f"sevmigctl {verb} --")), named, verb)
 
@@ -457,6 +458,7 @@ class Completion(CliCase):
         daemon.answers["ListPolicies", ()] = POLICIES
         self.assertEqual(self.complete("sevmigctl simulate --policy gen"), ["gentle"])
         self.assertEqual(self.complete("sevmigctl simulate --workload z"), ["zipf"])
+        self.assertEqual(self.complete(f"sevmigctl replay {HERE}/goo"), [f"{HERE}/good.xml"])
         self.assertEqual(self.complete(f"sevmigctl simulate --policy {HERE}/goo"), [f"{HERE}/good.xml"])
 
     def test_names(self):

@@ -30,6 +30,7 @@ class Steered(HostCase):
         record = HOSTS["a"].run(["cat", books["RecordFile"]]).stdout.splitlines()
         self.assertGreater(len(record), 5)
         self.assertIn("steered", record[0])
+        self.assertIn("\nidentical: ", HOSTS["a"].run(["sevmigctl", "replay", books["RecordFile"]]).stdout)
         self.assert_runs_on(guest, HOSTS["b"])
 
     def test_metadata_chooses_the_policy(self):
