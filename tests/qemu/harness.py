@@ -207,6 +207,16 @@ class TestCase(unittest.TestCase):
         self.addCleanup(shutil.rmtree, self.dir)
         self.processes = []
 
+    def attempts(self, check, n):
+        """A busy host may spoil a measurement; that it does so each time is the failure."""
+        found = []
+        for _ in range(n):
+            try:
+                return check()
+            except self.failureException as error:
+                found.append(str(error))
+        self.fail(found)
+
     def start_qemu(self, name, args):
         qemu = Qemu(name, args, self.dir)
         self.addCleanup(qemu.stop, kill=True)

@@ -30,18 +30,9 @@ class Throttle(Tuned):
         for percentage in (50, 95, 99, 20, 80, 0):
             with self.subTest(percentage=percentage):
                 self.throttle(percentage)
-                self.attempt(lambda percentage=percentage: self.check_all(percentage))
+                self.attempts(lambda percentage=percentage: self.check_all(percentage), 3)
                 for vcpu in busy.vcpus(self.src).values():
                     self.assertEqual(vcpu['throttle'], percentage)
-
-    def attempt(self, check, n=3):
-        """The host may spoil a measurement; that it does so each time is the failure."""
-        for left in reversed(range(n)):
-            try:
-                return check()
-            except AssertionError:
-                if not left:
-                    raise
 
     def check_all(self, percentage):
         for ran, throttled in self.shares().values():
@@ -54,9 +45,9 @@ class Throttle(Tuned):
 
     def test_one_vcpu(self):
         self.throttle(0, vcpu_throttles=[{'cpu-index': 1, 'percentage': 95}])
-        self.attempt(lambda: self.check_two(0, 95))
+        self.attempts(lambda: self.check_two(0, 95), 3)
         self.throttle(95, vcpu_throttles=[{'cpu-index': 1, 'percentage': 0}])
-        self.attempt(lambda: self.check_two(95, 0))
+        self.attempts(lambda: self.check_two(95, 0), 3)
 
     def check_two(self, *percentages):
         for percentage, (_, throttled) in zip(percentages, self.shares().values(), strict=True):
@@ -153,7 +144,7 @@ class SingleThread(Throttle):
 
     def test_one_vcpu(self):
         self.throttle(0, vcpu_throttles=[{'cpu-index': 1, 'percentage': 95}])
-        self.attempt(lambda: self.check_two(0, 95))
+        self.attempts(lambda: self.check_two(0, 95), 3)
         # Stuns of vCPU 1 are not stuns of the thread.
         self.assertGreater(self.shares()[0][0], 0.15)
 
