@@ -211,23 +211,32 @@ find_random(const CliTrial *trial, SevmigSimScenario *scenario, GError **error)
     return apply_options(trial, scenario, error);
 }
 
+/* What is wrong with the file itself is no option's fault. */
+static gboolean
+find_file(const char *path, SevmigSimScenario *scenario, GError **error)
+{
+    g_autoptr(GError) problem = NULL;
+    SevmigSimScenario alone;
+    if (!choose_check_file(path, error))
+        return FALSE;
+    if (sevmig_sim_scenario_read(path, scenario, &problem)) {
+        alone = *scenario;
+        if (sevmig_sim_scenario_check(&alone, &problem))
+            return TRUE;
+        g_prefix_error(&problem, "%s: ", path);
+    }
+    g_set_error_literal(error, SEVMIG_ERROR, SEVMIG_ERROR_INVALID, problem->message);
+    return FALSE;
+}
+
 gboolean
 choose_scenario(const CliTrial *trial, const char *word, SevmigSimScenario *scenario, gboolean *own,
                 GError **error)
 {
-    g_autoptr(GError) problem = NULL;
     gboolean file = is_file(word, ".scenario");
     *own = file || strcmp(word, RANDOM) == 0;
     if (file) {
-        SevmigSimScenario alone;
-        if (!choose_check_file(word, error))
-            return FALSE;
-        if (!sevmig_sim_scenario_load(word, &alone, &problem)) {
-            g_set_error_literal(error, SEVMIG_ERROR, SEVMIG_ERROR_INVALID, problem->message);
-            return FALSE;
-        }
-        if (!sevmig_sim_scenario_read(word, scenario, error) ||
-            !apply_options(trial, scenario, error))
+        if (!find_file(word, scenario, error) || !apply_options(trial, scenario, error))
             return FALSE;
     } else if (*own ? !find_random(trial, scenario, error)
                     : !find_workload(trial, word, scenario, error)) {

@@ -99,19 +99,14 @@ put_members(GString *out, const SevmigAction *action)
 }
 
 void
-decision_json(GString *out, const char *key, const SevmigAction *action)
-{
-    json_open(out, key, '{');
-    put_members(out, action);
-    json_close(out, '}');
-}
-
-void
 decision_json_all(GString *out, const char *key, const SevmigActions *actions)
 {
     json_open(out, key, '[');
-    for (gsize i = 0; i < actions->n; i++)
-        decision_json(out, NULL, &actions->list[i]);
+    for (gsize i = 0; i < actions->n; i++) {
+        json_open(out, NULL, '{');
+        put_members(out, &actions->list[i]);
+        json_close(out, '}');
+    }
     json_close(out, ']');
 }
 

@@ -21,8 +21,7 @@ char *decision_brief(const SevmigAction *action);
 /* All of them, "-" if there is none but remarks. */
 char *decision_brief_all(const SevmigActions *actions);
 
-/* An object with action, value and reason. */
-void decision_json(GString *out, const char *key, const SevmigAction *action);
+/* An array of objects with action, value and reason. */
 void decision_json_all(GString *out, const char *key, const SevmigActions *actions);
 
 /* An array of Decision with times and phases, as lines or as an array of objects. */

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "trial.h"
 
-#include <math.h>
 #include <string.h>
 
 #include "decision.h"
@@ -26,16 +25,10 @@ static const char *const batches[] = {
     [TRIAL_BATCH_CHOSEN] = "chosen",
 };
 
-static guint64
-us_of(double us)
-{
-    return us > 0 && isfinite(us) ? (guint64)(us + 0.5) : 0;
-}
-
 static char *
 duration_of(double us)
 {
-    return text_duration(us_of(us));
+    return text_duration(trial_whole(us));
 }
 
 static char *
@@ -49,7 +42,7 @@ size_of(guint64 pages)
 static void
 put_load(GString *out, const SevmigSimPhase *phase)
 {
-    g_autofree char *rate = text_bytes(us_of(phase->writes_per_s * SEVMIG_SIM_PAGE_BYTES));
+    g_autofree char *rate = text_bytes(trial_whole(phase->writes_per_s * SEVMIG_SIM_PAGE_BYTES));
     g_autofree char *range = size_of(phase->working_set_pages);
     g_string_append(out, "  ");
     if (phase->from_s > 0) {
@@ -243,18 +236,18 @@ put_row_json(GString *out, const SevmigSimScenario *scenario, const TrialRow *ro
     json_bool(out, "completed", r->completed);
     json_bool(out, "aborted", r->aborted);
     json_bool(out, "paused", r->paused);
-    json_uint(out, "total_us", us_of(r->total_s * 1e6));
-    json_uint(out, "first_pass_us", us_of(r->first_pass_s * 1e6));
-    json_uint(out, "downtime_us", us_of(r->downtime_ms * 1e3));
-    json_uint(out, "predicted_downtime_us", us_of(r->predicted_ms * 1e3));
+    json_uint(out, "total_us", trial_whole(r->total_s * 1e6));
+    json_uint(out, "first_pass_us", trial_whole(r->first_pass_s * 1e6));
+    json_uint(out, "downtime_us", trial_whole(r->downtime_ms * 1e3));
+    json_uint(out, "predicted_downtime_us", trial_whole(r->predicted_ms * 1e3));
     json_uint(out, "asked_downtime_goal_us", row->params.downtime_goal_us);
-    json_uint(out, "downtime_goal_us", us_of(r->goal_ms * 1e3));
-    json_uint(out, "guest_lost_us", us_of(r->lost_s * 1e6));
-    json_uint(out, "longest_stun_us", us_of(r->longest_stun_ms * 1e3));
-    json_uint(out, "longest_hold_us", us_of(r->longest_hold_ms * 1e3));
+    json_uint(out, "downtime_goal_us", trial_whole(r->goal_ms * 1e3));
+    json_uint(out, "guest_lost_us", trial_whole(r->lost_s * 1e6));
+    json_uint(out, "longest_stun_us", trial_whole(r->longest_stun_ms * 1e3));
+    json_uint(out, "longest_hold_us", trial_whole(r->longest_hold_ms * 1e3));
     json_uint(out, "max_throttle_percent", r->max_throttle_percent);
     json_uint(out, "batch_pages", r->batch_pages);
-    json_uint(out, "sent_bytes", us_of(r->bytes));
+    json_uint(out, "sent_bytes", trial_whole(r->bytes));
     json_bool(out, "good", trial_row_good(row));
     if (row->decisions != NULL)
         decision_timeline_json(out, "decisions", row->decisions);

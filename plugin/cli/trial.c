@@ -120,16 +120,16 @@ trial_free(Trial *trial)
 
 /* --- What became of the goals --- */
 
-static guint64
-to_us(double us)
+guint64
+trial_whole(double value)
 {
-    return us > 0 && isfinite(us) ? (guint64)(us + 0.5) : 0;
+    return value > 0 && isfinite(value) ? (guint64)(value + 0.5) : 0;
 }
 
 static guint64
 slowdown_percent(const SevmigSimResult *result)
 {
-    return result->total_s > 0 ? to_us(100 * result->lost_s / result->total_s) : 0;
+    return result->total_s > 0 ? trial_whole(100 * result->lost_s / result->total_s) : 0;
 }
 
 guint
@@ -138,8 +138,8 @@ trial_goals(const TrialRow *row, TrialGoal goals[TRIAL_MOST_GOALS])
     const SevmigControlParams *p = &row->params;
     const SevmigSimResult *r = &row->result;
     const TrialGoal all[TRIAL_MOST_GOALS] = {
-        {"downtime", p->downtime_goal_us, to_us(r->downtime_ms * 1e3), FALSE, FALSE},
-        {"duration", p->duration_goal_us, to_us(r->total_s * 1e6), FALSE, FALSE},
+        {"downtime", p->downtime_goal_us, trial_whole(r->downtime_ms * 1e3), FALSE, FALSE},
+        {"duration", p->duration_goal_us, trial_whole(r->total_s * 1e6), FALSE, FALSE},
         {"slowdown", p->slowdown_goal_percent, slowdown_percent(r), TRUE, FALSE},
     };
     guint n = 0;

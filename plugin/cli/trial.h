@@ -43,6 +43,9 @@ Trial *trial_run(const SevmigSimScenario *scenario, const TrialPlan *plan, Progr
 void trial_free(Trial *trial);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Trial, trial_free)
 
+/* Rounded; 0 for what is negative or no number. */
+guint64 trial_whole(double value);
+
 /* A goal of a policy, and what came of it. */
 typedef struct {
     const char *name; /* "downtime" */

@@ -204,8 +204,7 @@ put_actions(GString *out, const char *who, const SevmigActions *actions)
         const SevmigAction *action = &actions->list[i];
         g_autofree char *brief = decision_brief(action);
         g_autofree char *reason = text_printable(action->reason);
-        g_string_append_printf(out, "  %s  %s%s%s\n", who, brief != NULL ? brief : "note", ": ",
-                               reason);
+        g_string_append_printf(out, "  %s  %s: %s\n", who, brief != NULL ? brief : "note", reason);
     }
     if (actions->n == 0)
         g_string_append_printf(out, "  %s  nothing\n", who);

@@ -132,12 +132,12 @@ sevmig_replay_elapsed_us(const SevmigReplay *self)
     return self->newest_us - self->first_us;
 }
 
-gboolean
-sevmig_action_equal(const SevmigAction *a, const SevmigAction *b, gboolean words)
+static gboolean
+action_equal(const SevmigAction *a, const SevmigAction *b)
 {
     return a->type == b->type && a->value == b->value &&
            (a->type != SEVMIG_ACTION_VCPU_THROTTLE || a->cpu_index == b->cpu_index) &&
-           (!words || strcmp(a->reason, b->reason) == 0);
+           strcmp(a->reason, b->reason) == 0;
 }
 
 gboolean
@@ -150,7 +150,7 @@ sevmig_replay_identical(const SevmigReplay *self)
     if (is->n != was->n || is->wake_us != was->wake_us)
         return FALSE;
     for (gsize i = 0; i < is->n; i++) {
-        if (!sevmig_action_equal(&is->list[i], &was->list[i], TRUE))
+        if (!action_equal(&is->list[i], &was->list[i]))
             return FALSE;
     }
     return TRUE;

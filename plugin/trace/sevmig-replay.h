@@ -42,7 +42,4 @@ gint64 sevmig_replay_elapsed_us(const SevmigReplay *self); /* since the first ev
  * none is on record. */
 gboolean sevmig_replay_identical(const SevmigReplay *self);
 
-/* Whether two actions are the same; `words`: to the reason. */
-gboolean sevmig_action_equal(const SevmigAction *a, const SevmigAction *b, gboolean words);
-
 #endif
