@@ -2,12 +2,12 @@
 /*
  * oracle.c - the best plan, found by trying them on the true plant
  *
- * A plan is: the largest batch the policy's hold allows, or a quarter of it; a gap; syncs between
- * passes or also within them; one throttle, held from the beginning of one of the passes 2..5 to
- * the end; and the first moment at which stopping meets the downtime goal. That moment is not
- * predicted: a copy of the plant is stopped there, and what it needs is the truth. Throttles are
- * tried on a grid of 10 % and then of 2 % around the best, in the slices that stop a vCPU for the
- * shortest.
+ * A plan is: the largest batch the policy's hold allows, of full commands or of single pages, as
+ * long as no submission is held longer; a gap; syncs between passes or also within them; one
+ * throttle, held from the beginning of one of the passes 2..5 to the end; and the first moment at
+ * which stopping meets the downtime goal. That moment is not predicted: a copy of the plant is
+ * stopped there, and what it needs is the truth. Throttles are tried on a grid of 10 % and then of
+ * 2 % around the best, in the slices that stop a vCPU for the shortest.
  *
  * It is the bound for controllers that hold one throttle once they begin, which is what a constant
  * load asks for. One that changes it from pass to pass, or throttles in the first pass, is not
@@ -28,6 +28,7 @@
 #define SYNC_LEAST_US 50000.0 /* QEMU's range */
 #define SYNCS 8               /* in the second pass */
 #define HOLD_DEFAULT_US 20000.0
+#define HELD 1.01           /* of the hold: rounding */
 #define FIRST_PASSES_MOST 5 /* a plan that takes so many times the first pass is none */
 
 typedef struct {
@@ -45,6 +46,12 @@ typedef struct {
     SevmigSimResult *result;
     gboolean found;
 } Search;
+
+static double
+hold_us(const SevmigSimScenario *s)
+{
+    return s->params.batch_hold_us > 0 ? (double)s->params.batch_hold_us : HOLD_DEFAULT_US;
+}
 
 static double
 lost_us(const SevmigSimPlant *plant)
@@ -117,6 +124,7 @@ play(Search *search, const Plan *plan)
     SevmigSimPlant plant;
 
     sevmig_sim_plant_clone(search->start, &random, &plant);
+    plant.longest_hold_us = 0;
     plant.tune.batch_pages = plan->batch_pages;
     plant.tune.gap_pages = plan->gap_pages;
     plant.tune.sync_interval_us = plan->sync_interval_us;
@@ -127,7 +135,7 @@ play(Search *search, const Plan *plan)
         if (plan->percent > 0 && plant.memory->passes + 1 >= plan->from_pass)
             throttle(&plant, plan->percent);
         stop_us = downtime_us(&plant, plan->percent);
-        if (score >= search->score)
+        if (score >= search->score || plant.longest_hold_us > HELD * hold_us(s))
             break;
         if (stop_us <= goal_us) {
             score += (1 + SEVMIG_SIM_TIME_WORTH) * stop_us;
@@ -162,15 +170,15 @@ try_percents(Search *search, Plan plan, int from, int to, int step)
     }
 }
 
+/* Within the hold, in commands of so many pages. */
 static guint
-largest_batch(const SevmigSimScenario *s)
+largest_batch(const SevmigSimScenario *s, guint command_pages)
 {
     double a = s->page_us * s->submit_share / 2, b = s->page_us * (1 - s->submit_share);
-    double hold = s->params.batch_hold_us > 0 ? (double)s->params.batch_hold_us : HOLD_DEFAULT_US;
-    double pages = fmin(s->max_batch_pages, (hold - a) / (a / s->max_command_pages + b));
-    guint commands = (guint)fmax(1, pages / s->max_command_pages);
+    double pages = fmin(s->max_batch_pages, (hold_us(s) - a) / (a / command_pages + b));
+    guint commands = (guint)fmax(1, pages / command_pages);
 
-    return commands * s->max_command_pages;
+    return commands * command_pages;
 }
 
 /* Clean pages between dirty ones are worth it only where a command costs more than a page. */
@@ -191,20 +199,18 @@ static void
 search_all(Search *search)
 {
     const SevmigSimScenario *s = search->scenario;
-    guint largest = largest_batch(s), small = largest / 4 / s->max_command_pages;
+    const guint batches[] = {largest_batch(s, s->max_command_pages), largest_batch(s, 1)};
     double pass_us = search->start->memory->remaining * s->page_us;
     Plan best;
 
     for (guint gap = 0; gap <= widest_gap(s); gap++) {
-        try_passes(search, (Plan){.batch_pages = largest, .gap_pages = gap});
-        try_passes(search, (Plan){.batch_pages = largest,
-                                  .gap_pages = gap,
-                                  .sync_interval_us = fmax(SYNC_LEAST_US, pass_us / SYNCS)});
-        try_percents(search,
-                     (Plan){.batch_pages = MAX(1, small) * s->max_command_pages,
-                            .gap_pages = gap,
-                            .from_pass = 2},
-                     0, 99, COARSE);
+        for (guint i = 0; i < G_N_ELEMENTS(batches); i++) {
+            Plan plan = {.batch_pages = batches[i], .gap_pages = gap};
+
+            try_passes(search, plan);
+            plan.sync_interval_us = fmax(SYNC_LEAST_US, pass_us / SYNCS);
+            try_passes(search, plan);
+        }
     }
     if (!search->found)
         return;
@@ -224,7 +230,7 @@ sevmig_sim_oracle(const SevmigSimScenario *scenario, SevmigSimResult *result)
     result->goal_ms = (double)scenario->params.downtime_goal_us / 1000;
     sevmig_sim_random_init(&random, scenario->seed);
     sevmig_sim_plant_init(&start, scenario, &random, exact);
-    start.tune.batch_pages = largest_batch(scenario);
+    start.tune.batch_pages = largest_batch(scenario, scenario->max_command_pages);
     start.tune.limit_us = 0; /* each pass ends and the next begins, unless nothing is left */
     while (start.memory->passes == 0 && start.memory->remaining > 0 &&
            start.now_us < scenario->limit_s * 1e6)

@@ -89,6 +89,7 @@ sync_bitmap(SevmigSimPlant *self)
     double gib = (double)s->pages * SEVMIG_SIM_PAGE_BYTES / (1 << 30);
     double us = gib * s->sync_us_per_gib;
 
+    self->ran_out = self->memory->remaining < NONE;
     self->sync_dirtied = self->memory->ops->sync(self->memory);
     self->sync_count++;
     self->sync_interval_us = self->now_us - self->sync_us;
@@ -143,7 +144,9 @@ watch_pass(SevmigSimPlant *self)
     if (self->memory->passes == self->pass_seen)
         return;
     self->pass_seen = self->memory->passes;
-    self->pass_us = self->now_us;
+    /* One that ran out of pages began with the sync that found the next. */
+    self->pass_us = self->ran_out ? self->sync_us : self->now_us;
+    self->ran_out = FALSE;
     if (self->first_pass_us <= 0)
         self->first_pass_us = self->now_us;
 }
@@ -153,9 +156,12 @@ static void
 send(SevmigSimPlant *self, double *edge)
 {
     self->credit_us += *edge - self->now_us;
-    while (self->credit_us > 0 && self->memory->remaining >= NONE && !self->tune.hold_sending) {
-        /* not all at once, because the next one may cost more than the one before */
-        double most = self->submission_us > 0 ? 0.9 * self->credit_us / self->submission_us : 1;
+    while (self->credit_us > ROUNDING_US && self->memory->remaining >= NONE &&
+           !self->tune.hold_sending) {
+        /* not all at once, because the next one may cost more than the one before, above all if
+         * that was what a pass had left */
+        gboolean full = self->last_pages >= 0.9 * self->tune.batch_pages;
+        double most = full ? 0.9 * self->credit_us / self->submission_us : 1;
 
         self->credit_us -= sevmig_sim_serve(self, fmax(1, most));
     }
@@ -223,11 +229,11 @@ sevmig_sim_plant_finish(SevmigSimPlant *self)
 
     self->stop = TRUE;
     sync_bitmap(self);
-    self->last_pages = 0;
+    self->last_service_us = 0;
     while (self->memory->remaining >= NONE)
         us += sevmig_sim_serve(self, self->memory->remaining + 1);
     /* what the destination still has to decrypt */
-    us += self->last_pages * s->page_us * s->receive_factor;
+    us += self->last_service_us * s->receive_factor;
     self->now_us += us;
     return us;
 }

@@ -37,8 +37,10 @@ typedef struct {
     SevmigSimTaken sent;
     double bytes, service_us, wait_us, channel_us;
     double longest_hold_us;
-    double last_pages;    /* of the last submission: the destination still has it to do */
-    double submission_us; /* newest, a submission */
+    gboolean ran_out;       /* the newest sync found nothing left */
+    double last_pages;      /* of the last submission, ... */
+    double last_service_us; /* ... which the destination still has to do */
+    double submission_us;   /* newest, a submission */
     double link_factor, link_until_us;
     /* QEMU's loop */
     double credit_us; /* time to send with; below 0: a submission is under way */

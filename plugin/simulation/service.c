@@ -68,6 +68,7 @@ sevmig_sim_serve(SevmigSimPlant *self, double submissions)
     self->wait_us += wait;
     self->channel_us += behind;
     self->last_pages = taken.pages / taken.submissions;
+    self->last_service_us = service / taken.submissions;
     self->longest_hold_us = fmax(self->longest_hold_us, service / taken.submissions);
     service += wait + behind + taken.pages * s->extra_us;
     self->submission_us = service / taken.submissions;

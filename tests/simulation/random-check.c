@@ -15,7 +15,9 @@
 static double
 most_downtime_ms(const SevmigSimScenario *s)
 {
-    return (double)MAX(s->params.downtime_goal_us, s->params.downtime_max_us) / 1000;
+    gboolean relaxes = s->params.on_stall == SEVMIG_ON_STALL_RELAX;
+
+    return (double)MAX(s->params.downtime_goal_us, relaxes ? s->params.downtime_max_us : 0) / 1000;
 }
 
 static char *
