@@ -19,10 +19,12 @@
 #define SETTLE_US 300000 /* between changes, so that each is seen in a few samples */
 #define OVER_HOLD 1.1
 #define WORTH 1.25
+#define WHOLE 1.25 /* commands a page, of the least there can be */
 
 #define GAP_MOST 16   /* QEMU's range */
 #define GAP_FITS 20   /* samples before the split of a command and a page is believed */
 #define GAP_SHARE 0.8 /* of the saving, to be sure that it is one */
+#define GAP_SURE 0.1  /* pages beyond the next step */
 
 static double
 best_batch(const SevmigControl *self, double shape)
@@ -35,9 +37,12 @@ best_batch(const SevmigControl *self, double shape)
         self->params.batch_hold_us > 0 ? (double)self->params.batch_hold_us : HOLD_DEFAULT_US;
     double page_us = fw->a_cmd_us * shape + fw->b_us;
     double useful = fmax(BATCH_COMMANDS_LEAST * step, fw->a_submit_us / (SUBMIT_SHARE * page_us));
-    double batch = fmin(fmin((hold - fw->a_submit_us) / page_us, useful), most);
+    double batch = floor(fmin(fmin((hold - fw->a_submit_us) / page_us, useful), most));
 
-    return fmax(step, floor(batch / step) * step);
+    /* Where commands are full, one that is cut short would cost as much as a full one. */
+    if (shape < WHOLE / step)
+        batch = floor(batch / step) * step;
+    return fmax(1, batch);
 }
 
 static void
@@ -82,11 +87,15 @@ choose_gap(SevmigControl *self)
 {
     const SevmigFirmware *fw = &self->firmware;
     double most = fmin(GAP_MOST, (double)self->intake.last.max_command_pages - 2);
-    double gap;
+    double now = (double)sevmig_knobs_wanted(&self->knobs, SEVMIG_KNOB_GAP, 0);
+    double saved, gap;
 
     if (fw->fits < GAP_FITS || !self->intake.late)
         return;
-    gap = fmin(fmax(0, most), floor(GAP_SHARE * fw->a_cmd_us / (fw->b_us + fw->extra_us)));
+    saved = GAP_SHARE * fw->a_cmd_us / (fw->b_us + fw->extra_us);
+    if (saved > now - GAP_SURE && saved < now + 1 + GAP_SURE)
+        return; /* as it is */
+    gap = fmin(fmax(0, most), floor(saved));
     if ((int64_t)gap == sevmig_knobs_wanted(&self->knobs, SEVMIG_KNOB_GAP, 0))
         return;
     sevmig_knobs_want(&self->knobs, SEVMIG_KNOB_GAP, (int64_t)gap,

@@ -20,7 +20,7 @@
  * what the two shortest show, but at least a square root, because every working set is entered
  * page by page: however flat the curve looks, a short enough time dirties little. */
 #define EXPONENT_UNKNOWN 0.9
-#define EXPONENT_LEAST_BELOW 0.5
+#define EXPONENT_LEAST_BELOW 0.75
 #define EXPONENT_ABOVE 0.7 /* beyond the longest interval seen, likewise */
 
 void
@@ -118,7 +118,7 @@ find_segment(const SevmigDirty *self, double t, bool by_pages, int *at, double *
             if (last >= 0)
                 *exponent = slope(self, last, i);
             else if (second >= 0)
-                *exponent = fmax(EXPONENT_LEAST_BELOW, slope(self, i, second));
+                *exponent = fmax(EXPONENT_LEAST_BELOW, (1 + slope(self, i, second)) / 2);
             else
                 *exponent = EXPONENT_UNKNOWN;
             return;

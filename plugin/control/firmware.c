@@ -20,11 +20,13 @@
 #define FORGET 0.98 /* per sample: a window of about 5 s at 10 Hz */
 #define PULL 0.02   /* weight of the prior's proportions, in samples */
 #define LEAST 0.02  /* no parameter below this share of the scaled prior: costs are not negative */
-#define SEEN_ENOUGH 1.3 /* the split holds this far beyond the shapes it was learnt from */
-#define DEAR_B 0.5      /* a page over a command where fixed costs are 80 % of a lone page */
-#define SMOOTH 0.25     /* for the plain averages */
-#define RUNS_FADE 0.75  /* per sample with runs: the newest dirty set counts */
-#define RUNS_ENOUGH 24  /* runs before the histogram is believed */
+#define SEEN_ENOUGH 1.3  /* the split holds this far beyond the shapes it was learnt from */
+#define DEAR_B 0.5       /* a page over a command where fixed costs are 80 % of a lone page */
+#define SMOOTH 0.25      /* for the plain averages */
+#define RUNS_FADE 0.75   /* per sample with runs: the newest dirty set counts */
+#define RUNS_ENOUGH 24   /* runs before the histogram is believed */
+#define PAGES_ENOUGH 512 /* of later passes, before their commands are believed */
+#define SHORTEST 0.1     /* of the runs are of the shortest kind there is */
 
 static const double prior[3] = {PRIOR_A_SUBMIT_US, PRIOR_A_CMD_US, PRIOR_B_US};
 
@@ -122,8 +124,16 @@ sevmig_firmware_learn(SevmigFirmware *self, const SevmigSent *sent)
     self->most_commands_per_page =
         fmax(self->most_commands_per_page, fmin(1, sent->commands / sent->pages));
     learn_cost(self, sent);
-    if (sent->late)
-        learn_runs(self, sent);
+    if (!sent->late)
+        return;
+    self->late_pages += sent->pages;
+    learn_runs(self, sent);
+}
+
+bool
+sevmig_firmware_knows_late(const SevmigFirmware *self)
+{
+    return self->runs_total >= RUNS_ENOUGH || self->late_pages >= PAGES_ENOUGH;
 }
 
 double
@@ -132,8 +142,10 @@ sevmig_firmware_late_commands_per_page(const SevmigFirmware *self, uint32_t max_
     const double most = max_command_pages > 0 ? max_command_pages : 1;
     double commands = 0, pages = 0;
 
-    if (self->runs_total < RUNS_ENOUGH)
+    if (!sevmig_firmware_knows_late(self))
         return 1; /* late passes are made of single pages until proved otherwise */
+    if (self->runs_total < RUNS_ENOUGH)
+        return self->commands_per_page; /* few runs, so they are long */
     for (int i = 0; i < SEVMIG_RUN_BUCKETS; i++) {
         double length = 1.5 * (double)(1u << i) - 0.5; /* middle of 2^i .. 2^(i+1)-1 */
 
@@ -141,6 +153,20 @@ sevmig_firmware_late_commands_per_page(const SevmigFirmware *self, uint32_t max_
         pages += self->runs[i] * length;
     }
     return fmin(1, commands / pages);
+}
+
+double
+sevmig_firmware_sparse_commands_per_page(const SevmigFirmware *self, uint32_t max_command_pages)
+{
+    const double most = max_command_pages > 0 ? max_command_pages : 1;
+    double runs = 0;
+    int i = 0;
+
+    if (self->runs_total < RUNS_ENOUGH)
+        return 1;
+    while (i < SEVMIG_RUN_BUCKETS - 1 && (runs += self->runs[i]) < SHORTEST * self->runs_total)
+        i++;
+    return ceil((double)(1u << i) / most) / (double)(1u << i);
 }
 
 double

@@ -31,6 +31,7 @@ typedef struct {
     double commands_per_page;        /* newest passes, from the commands themselves */
     double runs[SEVMIG_RUN_BUCKETS]; /* dirty runs of the later passes, fading */
     double runs_total;
+    double late_pages; /* sent in the later passes */
 } SevmigFirmware;
 
 /* The counters' increments between two samples. */
@@ -49,10 +50,18 @@ typedef struct {
 void sevmig_firmware_init(SevmigFirmware *self);
 void sevmig_firmware_learn(SevmigFirmware *self, const SevmigSent *sent);
 
+/* Whether enough was sent in later passes to tell what a page of them costs. */
+bool sevmig_firmware_knows_late(const SevmigFirmware *self);
+
 /* Commands per page, at most 1, of the newest dirty set when no command exceeds
  * `max_command_pages`; 1 as long as too few runs of later passes have been seen. */
 double sevmig_firmware_late_commands_per_page(const SevmigFirmware *self,
                                               uint32_t max_command_pages);
+
+/* The same of a dirty set so sparse that no two places where the guest writes touch: its runs are
+ * what it writes at once, the shortest of those seen. */
+double sevmig_firmware_sparse_commands_per_page(const SevmigFirmware *self,
+                                                uint32_t max_command_pages);
 
 /* Time one submission of `batch_pages` holds the firmware. */
 double sevmig_firmware_hold_us(const SevmigFirmware *self, double batch_pages,

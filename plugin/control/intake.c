@@ -5,13 +5,13 @@
 #include <string.h>
 
 #define SMOOTH 0.4
+#define BRIEF_US 50000    /* half a tick: a submission more or less would be a tenth of a rate */
 #define IMPOSSIBLE_MOST 3 /* in a row; after that the world has changed, not the messenger */
 
 void
 sevmig_intake_init(SevmigIntake *self)
 {
     memset(self, 0, sizeof(*self));
-    self->tick_us = 100000;
 }
 
 static const char *
@@ -59,7 +59,7 @@ take_sync(SevmigIntake *self, int64_t now_us, const SevmigSample *s)
 static void
 take_increments(SevmigIntake *self, double interval_us, const SevmigSample *s)
 {
-    const SevmigSample *l = &self->last;
+    const SevmigSample *l = &self->from;
     SevmigSent *sent = &self->sent;
 
     sent->wall_us = interval_us;
@@ -70,21 +70,23 @@ take_increments(SevmigIntake *self, double interval_us, const SevmigSample *s)
     sent->wait_us = (double)(s->wait_us - l->wait_us);
     sent->late = self->late;
     /* A sync in between may have found new work after an idle while: leave that interval out. */
-    sent->busy = !self->new_sync && (double)s->remaining_pages > sent->pages;
+    sent->busy = s->sync_count == l->sync_count && (double)s->remaining_pages > sent->pages;
     for (int i = 0; i < SEVMIG_RUN_BUCKETS; i++) {
         bool fell = s->run_histogram[i] < l->run_histogram[i];
 
         sent->runs[i] = fell ? 0 : (double)(s->run_histogram[i] - l->run_histogram[i]);
     }
-    if (interval_us > 0) {
-        double rate = sent->pages * 1e6 / interval_us;
+    self->rate_pages_per_s += SMOOTH * (sent->pages * 1e6 / interval_us - self->rate_pages_per_s);
+    self->newest_bytes_per_us = (double)(s->bytes - l->bytes) / interval_us;
+    self->bytes_per_us += SMOOTH * (self->newest_bytes_per_us - self->bytes_per_us);
+}
 
-        double bandwidth = (double)(s->bytes - l->bytes) / interval_us;
-
-        self->rate_pages_per_s += SMOOTH * (rate - self->rate_pages_per_s);
-        self->bytes_per_us += SMOOTH * (bandwidth - self->bytes_per_us);
-        self->tick_us += SMOOTH * (interval_us - self->tick_us);
-    }
+static void
+count_from(SevmigIntake *self, int64_t now_us, const SevmigSample *sample)
+{
+    self->from = *sample;
+    self->from.vcpus = NULL;
+    self->from_us = now_us;
 }
 
 static void
@@ -98,12 +100,15 @@ remember(SevmigIntake *self, int64_t now_us, const SevmigSample *sample)
     /* QEMU counts a pass when it runs out of pages; with syncs in between it may never do. */
     self->late = sample->pass > 1 || (sample->private_pages > 0 &&
                                       sample->pages - sample->gap_pages >= sample->private_pages);
+    if (!self->late)
+        self->late_at_us = now_us;
 }
 
 SevmigIntakeVerdict
 sevmig_intake_take(SevmigIntake *self, int64_t now_us, const SevmigSample *sample)
 {
     const char *problem = find_problem(self, now_us, sample);
+    SevmigIntakeVerdict verdict = SEVMIG_INTAKE_BRIEF;
 
     memset(&self->sent, 0, sizeof(self->sent));
     self->new_sync = false;
@@ -115,18 +120,25 @@ sevmig_intake_take(SevmigIntake *self, int64_t now_us, const SevmigSample *sampl
         if (++self->impossible_in_a_row > IMPOSSIBLE_MOST && comparable) {
             unsigned in_a_row = self->impossible_in_a_row;
 
+            count_from(self, now_us, sample);
             remember(self, now_us, sample);
             self->impossible_in_a_row = in_a_row;
         }
         return SEVMIG_INTAKE_IMPOSSIBLE;
     }
     if (!self->valid) {
-        self->sync_at_us = now_us - (int64_t)sample->pass_elapsed_us;
+        self->sync_at_us = now_us; /* or earlier: nothing is known of that time */
+        count_from(self, now_us, sample);
         remember(self, now_us, sample);
         return SEVMIG_INTAKE_FIRST;
     }
     take_sync(self, now_us, sample);
-    take_increments(self, (double)(now_us - self->at_us), sample);
+    self->wall_us = (double)(now_us - self->at_us);
+    if (now_us - self->from_us >= BRIEF_US) {
+        take_increments(self, (double)(now_us - self->from_us), sample);
+        count_from(self, now_us, sample);
+        verdict = SEVMIG_INTAKE_OK;
+    }
     remember(self, now_us, sample);
-    return SEVMIG_INTAKE_OK;
+    return verdict;
 }

@@ -12,9 +12,14 @@
 #include "firmware.h"
 #include "intake.h"
 #include "knobs.h"
+#include "lull.h"
 #include "phase.h"
 #include "predict.h"
 #include "vcpus.h"
+
+/* The guest is stopped for this share of the goal, as far as we can tell: where in QEMU's turn the
+ * stop begins, and in which of the throttle's stops it finds a vCPU, is chance. */
+#define SEVMIG_AIM 0.88
 
 /* What is expected, from the newest sample. */
 typedef struct {
@@ -24,7 +29,9 @@ typedef struct {
     double sync_pages;    /* remaining at the newest sync */
     double pending_pages; /* remaining, plus what was dirtied since the newest sync */
     double ahead_pages;   /* the same when the actions of this step will be in force */
-    double downtime_us;   /* if the guest stopped now */
+    double most_pages;    /* stop-and-copy may have to send them without missing the goal */
+    double downtime_us;   /* if the guest stopped as soon as it can be told to */
+    double dirtied_us;    /* the part of it that nobody has counted yet */
     double eta_us;
     double dirty_pages_per_s;
 } SevmigOutlook;
@@ -38,7 +45,8 @@ typedef struct {
     double exposed_start; /* share of memory that was clean then */
     uint64_t first_sent;  /* the counter then */
     uint64_t first_remaining;
-    double since_sync_us; /* guest CPU time since the newest sync */
+    double since_sync_us; /* guest CPU time since the newest sync ... */
+    int64_t until_us;     /* ... up to this time */
 } SevmigPassDirt;
 
 typedef struct {
@@ -52,10 +60,14 @@ typedef struct {
     uint64_t useless_goal_us; /* the downtime goal then */
     int64_t useless_until_us;
     unsigned distrust_percent; /* added to the model's least: its promises were not kept */
-    bool reaches;              /* some admissible throttle reaches the goal */
-    bool due;                  /* decide at this step although there was no sync */
-    unsigned wanted_percent;   /* of all vCPUs, or of those that write */
-    unsigned max_percent;      /* the highest seen in force, whoever set it */
+    unsigned raised;           /* so often */
+    int64_t lowered_at_us;
+    bool leaks;              /* vCPUs run on in short slices */
+    bool waits;              /* for a lull of the guest */
+    bool reaches;            /* some admissible throttle reaches the goal */
+    bool due;                /* decide at this step although there was no sync */
+    unsigned wanted_percent; /* of all vCPUs, or of those that write */
+    unsigned max_percent;    /* the highest seen in force, whoever set it */
 } SevmigThrottle;
 
 typedef struct {
@@ -63,6 +75,7 @@ typedef struct {
     double best_pages; /* least remainder at a sync so far */
     int64_t counted_at_us;
     unsigned relaxed; /* steps */
+    unsigned refused; /* by QEMU, to stop the guest for this goal */
     bool exhausted;   /* nothing more can be done about the stall */
     bool deadline_told;
     bool goal_told;
@@ -83,6 +96,7 @@ struct SevmigControl {
     int64_t now_us;
     unsigned missed;     /* ticks in a row */
     unsigned afterwards; /* events after the end */
+    bool hurried;        /* the next sample was wanted soon */
     uint64_t goal_us;    /* downtime, after any relaxation */
     uint64_t relax_max_us;
     unsigned let_go_ticks; /* samples since QEMU may switch over */
@@ -92,6 +106,7 @@ struct SevmigControl {
     SevmigIntake intake;
     SevmigFirmware firmware;
     SevmigVcpus vcpus;
+    SevmigLull lull;
     SevmigDirty dirty;
     SevmigKnobs knobs;
     SevmigOutlook outlook;
@@ -106,6 +121,8 @@ bool sevmig_law_outranks(const SevmigControl *self, SevmigGoal a, SevmigGoal b);
 /* Microseconds until the duration goal is missed; INFINITY without one. */
 double sevmig_law_time_left_us(const SevmigControl *self);
 
+/* What the guest did since the newest sync. First of all that a sample brings. */
+void sevmig_outlook_count(SevmigControl *self);
 void sevmig_outlook_update(SevmigControl *self);
 /* Feeds the newest sync, if there was one, to the dirty curve. */
 void sevmig_outlook_learn_sync(SevmigControl *self, SevmigActions *actions);

@@ -11,12 +11,15 @@
 #define FIXED_PRIOR_US 20000
 #define OUTSIDE_US 20000
 
-#define GOAL_MARGIN 0.85 /* aim below the goal: the prediction is not exact */
-#define ALLOWED_LEAST 8  /* pages; below this the goal is the fixed cost's problem, not memory's */
+#define ALLOWED_LEAST 8 /* pages; below this the goal is the fixed cost's problem, not memory's */
 #define SHORTEST_SYNC_US 20000 /* shorter intervals measure scheduling, not the guest */
 #define EXPOSED_LEAST 0.1      /* share of memory that could be seen to be dirtied */
 #define SPARSER 0.7
-#define LAG_TICKS 1.5 /* an action decided now takes effect with the next call, in its middle */
+/* An action decided now reaches QEMU with the next call, which is soon, and takes effect at the end
+ * of one of its turns of 50 ms. */
+#define CALL_US 20000
+#define TURN_US 25000
+#define SETTLED_US 500000
 
 static double
 fixed_us(const SevmigControl *self, double batch, double page_us)
@@ -65,6 +68,45 @@ eta_us(const SevmigControl *self)
     return plan.reaches ? first_us + plan.total_us : 0;
 }
 
+/* Guest time since the newest sync: what it has dirtied by now was partly done before a throttle.
+ */
+void
+sevmig_outlook_count(SevmigControl *self)
+{
+    const SevmigIntake *intake = &self->intake;
+    double running = sevmig_vcpus_running(&self->vcpus, self->vcpus.throttle_percent);
+    SevmigPassDirt *dirt = &self->dirt;
+    double counted_us = (double)(self->now_us - dirt->until_us);
+
+    if (intake->new_sync)
+        dirt->since_sync_us =
+            fmin(intake->wall_us, fmax(0, (double)(self->now_us - intake->sync_at_us))) * running;
+    else if (counted_us == intake->sent.wall_us && self->vcpus.known && !self->vcpus.has_rate)
+        dirt->since_sync_us += self->vcpus.used_us;
+    else
+        dirt->since_sync_us += fmin(intake->wall_us, counted_us) * running;
+    dirt->until_us = self->now_us;
+}
+
+/* What is left of this pass lies as that does which it has sent; what was dirtied meanwhile lies
+ * scattered. Right after a sync nothing is known of the new pass yet. */
+static void
+foresee_stop(SevmigControl *self)
+{
+    const SevmigSample *s = &self->intake.last;
+    SevmigOutlook *o = &self->outlook;
+    double lag_us = self->phase == SEVMIG_PHASE_SWITCHOVER ? TURN_US : CALL_US + TURN_US;
+    double left = fmax(0, (double)s->remaining_pages - lag_us / o->bulk_page_us);
+    double dirtied = dirtied_since_sync(self, lag_us);
+    double page_us = o->bulk_page_us;
+
+    if (self->now_us - self->intake.sync_at_us < SETTLED_US)
+        page_us = sevmig_predict_page_us(&o->plant, left);
+    o->ahead_pages = left + dirtied;
+    o->downtime_us = o->plant.fixed_us + left * page_us + dirtied * o->plant.page_us;
+    o->dirtied_us = dirtied * o->plant.page_us;
+}
+
 void
 sevmig_outlook_update(SevmigControl *self)
 {
@@ -72,13 +114,17 @@ sevmig_outlook_update(SevmigControl *self)
     SevmigOutlook *o = &self->outlook;
     double batch = (double)sevmig_knobs_wanted(&self->knobs, SEVMIG_KNOB_BATCH, s->batch_pages);
     double shape = sevmig_firmware_late_commands_per_page(&self->firmware, s->max_command_pages);
+    double sparse = fmax(
+        shape, sevmig_firmware_sparse_commands_per_page(&self->firmware, s->max_command_pages));
     double page_us;
-    double lag_us = LAG_TICKS * self->intake.tick_us;
 
-    /* The set that is left at the end is sparser than the one seen, so its runs are shorter: by as
-     * much, if the guest writes at random; not at all, if it writes whole buffers. */
-    if (o->plant.allowed_pages > 0 && o->sync_pages > o->plant.allowed_pages)
-        shape = 1 - (1 - shape) * pow(o->plant.allowed_pages / o->sync_pages, SPARSER);
+    /* The set that is left at the end is sparser than the one seen, so its runs are shorter. */
+    o->plant.dense_us = sevmig_firmware_page_us(&self->firmware, batch, shape);
+    if (self->now_us - self->intake.sync_at_us >= SETTLED_US)
+        o->plant.dense_pages = o->sync_pages;
+    if (o->plant.allowed_pages > 0 && o->plant.dense_pages > o->plant.allowed_pages)
+        shape =
+            sparse - (sparse - shape) * pow(o->plant.allowed_pages / o->plant.dense_pages, SPARSER);
     page_us = sevmig_firmware_page_us(&self->firmware, batch, shape);
     o->known = s->private_pages + s->shared_pages > 0 && s->pass > 0;
     if (!o->known)
@@ -88,16 +134,15 @@ sevmig_outlook_update(SevmigControl *self)
     o->plant.page_us = page_us;
     o->plant.fixed_us = fixed_us(self, batch, page_us);
     o->plant.allowed_pages =
-        fmax(ALLOWED_LEAST, (GOAL_MARGIN * (double)self->goal_us - o->plant.fixed_us) / page_us);
+        fmax(ALLOWED_LEAST, (SEVMIG_AIM * (double)self->goal_us - o->plant.fixed_us) / page_us);
+    o->most_pages = fmax(ALLOWED_LEAST, ((double)self->goal_us - o->plant.fixed_us) / page_us);
     o->bulk_page_us =
         sevmig_firmware_page_us(&self->firmware, batch, self->firmware.commands_per_page);
     if (self->intake.new_sync) /* what was sent since then was there as well */
         o->sync_pages = (double)s->remaining_pages +
                         fmax(0, (double)(self->now_us - self->intake.sync_at_us)) / o->bulk_page_us;
     o->pending_pages = (double)s->remaining_pages + dirtied_since_sync(self, 0);
-    o->ahead_pages = fmax(0, (double)s->remaining_pages - lag_us / o->bulk_page_us) +
-                     dirtied_since_sync(self, lag_us);
-    o->downtime_us = sevmig_predict_downtime_us(&o->plant, o->pending_pages);
+    foresee_stop(self);
     o->eta_us = eta_us(self);
 }
 
@@ -125,12 +170,21 @@ begin_pass(SevmigControl *self)
 
     self->dirt = (SevmigPassDirt){
         .since_sync_us = self->dirt.since_sync_us,
+        .until_us = self->dirt.until_us,
         .begun = true,
         .first_sent = s->pages,
         .first_remaining = s->remaining_pages,
         .exposed_start =
             1 - (double)s->remaining_pages / (double)(s->private_pages + s->shared_pages),
     };
+}
+
+/* As much was sent as was there when the pass began: whatever QEMU counts, it is another one. */
+static bool
+pass_is_over(const SevmigControl *self)
+{
+    return self->intake.new_pass ||
+           self->intake.last.pages - self->dirt.first_sent >= self->dirt.first_remaining;
 }
 
 /*
@@ -161,45 +215,24 @@ learn_sync(SevmigControl *self, SevmigActions *actions)
     if (dirt->exposed_start < EXPOSED_LEAST) /* all of one growing sum, scaled ever better: the
                                                 newest replaces the rest */
         sevmig_dirty_forget(&self->dirty);
+    /* What a later pass has yet to send is what the guest writes most: until the pass ends its sum
+     * only shows that there is more than was known. */
+    if (self->intake.late && !pass_is_over(self) &&
+        pages <= sevmig_dirty_pages(&self->dirty, guest_us))
+        return;
     sevmig_throttle_observe(self, guest_us, dirt->wall_us, pages, actions);
     sevmig_dirty_learn(&self->dirty, fmax(1, guest_us), pages);
-}
-
-/* As much was sent as was there when the pass began: whatever QEMU counts, it is another one. */
-static bool
-sent_all(const SevmigControl *self)
-{
-    return self->intake.last.pages - self->dirt.first_sent >= self->dirt.first_remaining;
-}
-
-/* Guest time since the newest sync: what it has dirtied by now was partly done before a throttle.
- */
-static void
-count_since_sync(SevmigControl *self)
-{
-    double interval_us = self->intake.sent.wall_us;
-    unsigned percent = self->vcpus.throttle_percent;
-
-    if (self->intake.new_sync)
-        self->dirt.since_sync_us =
-            fmin(interval_us, fmax(0, (double)(self->now_us - self->intake.sync_at_us))) *
-            sevmig_vcpus_running(&self->vcpus, percent);
-    else if (self->vcpus.known && !self->vcpus.has_rate)
-        self->dirt.since_sync_us += self->vcpus.used_us;
-    else
-        self->dirt.since_sync_us += interval_us * sevmig_vcpus_running(&self->vcpus, percent);
 }
 
 void
 sevmig_outlook_learn_sync(SevmigControl *self, SevmigActions *actions)
 {
-    count_since_sync(self);
     if (!self->dirt.begun || (self->intake.new_pass && !self->intake.new_sync))
         begin_pass(self);
     if (!self->intake.new_sync)
         return;
     learn_sync(self, actions);
     /* The sync that ends a pass belongs to it. Passes of next to nothing are summed up. */
-    if ((self->intake.new_pass || sent_all(self)) && self->dirt.wall_us >= SHORTEST_SYNC_US)
+    if (pass_is_over(self) && self->dirt.wall_us >= SHORTEST_SYNC_US)
         begin_pass(self);
 }

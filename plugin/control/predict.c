@@ -6,10 +6,25 @@
 #define CONTRACTION 0.8 /* a pass at the goal must shrink by a fifth: estimates are not exact */
 #define PASSES_MOST 12  /* passes shrink geometrically; more than this is "never" */
 
+/* Runs grow with the set, so commands a page fall with it; how fast, nobody knows. */
+#define SPARSER 0.7
+
+double
+sevmig_predict_page_us(const SevmigPlant *plant, double pages)
+{
+    double part;
+
+    if (plant->dense_pages <= plant->allowed_pages || pages <= plant->allowed_pages)
+        return plant->page_us;
+    part = (pages - plant->allowed_pages) / (plant->dense_pages - plant->allowed_pages);
+    return plant->page_us + (plant->dense_us - plant->page_us) * pow(fmin(1, part), SPARSER);
+}
+
 double
 sevmig_predict_pass(const SevmigPlant *plant, double pages, unsigned percent)
 {
-    double guest_us = pages * plant->page_us * sevmig_vcpus_running(plant->vcpus, percent) *
+    double guest_us = pages * sevmig_predict_page_us(plant, pages) *
+                      sevmig_vcpus_running(plant->vcpus, percent) *
                       (percent > 0 ? plant->vcpus->gain : 1);
 
     return sevmig_dirty_pages(plant->dirty, guest_us);
@@ -18,7 +33,7 @@ sevmig_predict_pass(const SevmigPlant *plant, double pages, unsigned percent)
 double
 sevmig_predict_downtime_us(const SevmigPlant *plant, double pages)
 {
-    return plant->fixed_us + pages * plant->page_us;
+    return plant->fixed_us + pages * sevmig_predict_page_us(plant, pages);
 }
 
 unsigned
@@ -53,7 +68,7 @@ sevmig_predict_plan(const SevmigPlant *plant, double pages, unsigned first_perce
     int pass;
 
     for (pass = 0; pass < PASSES_MOST && pages > plant->allowed_pages; pass++) {
-        double wall_us = pages * plant->page_us;
+        double wall_us = pages * sevmig_predict_page_us(plant, pages);
 
         total += wall_us;
         lost += wall_us * percent / 100;

@@ -18,7 +18,9 @@
 typedef struct {
     const SevmigDirty *dirty;
     const SevmigVcpus *vcpus;
-    double page_us;       /* wall cost of a page in the later passes */
+    double page_us;       /* wall cost of a page when the allowed remainder is left */
+    double dense_us;      /* of a page now that ... */
+    double dense_pages;   /* ... so many are to be sent: more lie closer together */
     double fixed_us;      /* downtime without any page */
     double allowed_pages; /* S: what stop-and-copy may have to send */
 } SevmigPlant;
@@ -29,6 +31,9 @@ typedef struct {
     double last_pages; /* remainder after the last pass looked at */
     bool reaches;      /* the allowed remainder is reached */
 } SevmigPlan;
+
+/* Wall cost of a page of a pass over so many. */
+double sevmig_predict_page_us(const SevmigPlant *plant, double pages);
 
 /* Pages a pass over `pages` leaves behind under that throttle. */
 double sevmig_predict_pass(const SevmigPlant *plant, double pages, unsigned percent);

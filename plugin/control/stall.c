@@ -22,7 +22,6 @@
 #define RELAX_LEAST 1.25 /* a step of the downtime goal */
 #define RELAX_MOST 2.0
 #define RELAX_SPARE 1.1
-#define GOAL_MARGIN 0.9
 #define RELAX_UNLIMITED_US                                                                         \
     2000000000 /* no goal was given, so no promise is broken; QEMU's own end */
 
@@ -58,18 +57,29 @@ sevmig_ending_abort(SevmigControl *self, SevmigActions *actions, const char *why
     sevmig_throttle_want(self, 0, "the migration is given up");
 }
 
-/* One step up: to what the strongest throttle can keep, within a factor. */
+/* What passes come down to: as is seen under the most that is allowed or has an effect, else as the
+ * model has it. */
+static double
+floor_us(const SevmigControl *self)
+{
+    SevmigPlant plant = self->outlook.plant;
+    unsigned percent = self->throttle.most_percent;
+    SevmigPlan plan;
+
+    if (percent <= self->throttle.useless_percent || percent <= self->vcpus.throttle_percent)
+        return sevmig_predict_downtime_us(&plant, self->outlook.sync_pages);
+    plant.allowed_pages = 0;
+    sevmig_predict_plan(&plant, self->outlook.pending_pages, percent, percent, &plan);
+    return sevmig_predict_downtime_us(&plant, plan.last_pages);
+}
+
+/* One step up: to what can be kept, within a factor. */
 static void
 relax(SevmigControl *self, SevmigActions *actions)
 {
-    SevmigPlant plant = self->outlook.plant;
-    double goal = (double)self->goal_us, next;
-    SevmigPlan plan;
+    double goal = (double)self->goal_us;
+    double next = RELAX_SPARE * floor_us(self) / SEVMIG_AIM;
 
-    plant.allowed_pages = 0;
-    sevmig_predict_plan(&plant, self->outlook.pending_pages, self->throttle.most_percent,
-                        self->throttle.most_percent, &plan);
-    next = RELAX_SPARE * sevmig_predict_downtime_us(&plant, plan.last_pages) / GOAL_MARGIN;
     next = fmin(fmax(next, RELAX_LEAST * goal), RELAX_MOST * goal);
     next = fmin(next, (double)self->relax_max_us);
     if (next <= goal) {
@@ -80,6 +90,7 @@ relax(SevmigControl *self, SevmigActions *actions)
     }
     self->goal_us = (uint64_t)next;
     self->stall.relaxed++;
+    self->stall.refused = 0;
     self->stall.score = STALL_SCORE - STALL_AGAIN;
     self->throttle.due = true;
     sevmig_knobs_act(&self->knobs, actions, SEVMIG_ACTION_NOTE, (int64_t)next,
@@ -127,12 +138,12 @@ update_score(SevmigControl *self, double pages)
 
     if (stall->best_pages <= 0 || pages < stall->best_pages)
         stall->best_pages = pages;
-    if (progress || pages <= self->outlook.plant.allowed_pages) {
+    if (progress) {
         stall->score = 0;
         self->throttle.distrust_percent /= 2;
         return;
     }
-    stall->score += self->throttle.reaches ? DOUBT : 1;
+    stall->score += self->throttle.reaches || self->throttle.waits ? DOUBT : 1;
     if (self->throttle.reaches && self->throttle.distrust_percent < 100)
         self->throttle.distrust_percent += DISTRUST_STEP;
 }

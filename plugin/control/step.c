@@ -13,6 +13,7 @@
 #include <string.h>
 
 #define TICK_US 100000
+#define SOON_US 20000              /* sevmigd calls no sooner */
 #define DOWNTIME_DEFAULT_US 300000 /* QEMU's own default, where no goal is given */
 #define DOWNTIME_ENDLESS_US 2000000000
 #define MISSED_MOST                                                                                \
@@ -156,7 +157,7 @@ decide(SevmigControl *self, SevmigActions *actions)
 static void
 on_sample(SevmigControl *self, const SevmigEvent *event, SevmigActions *actions)
 {
-    int64_t before_us = self->intake.at_us;
+    int64_t before_us = self->intake.from_us;
     SevmigIntakeVerdict verdict = sevmig_intake_take(&self->intake, event->now_us, event->sample);
 
     if (verdict == SEVMIG_INTAKE_IMPOSSIBLE) {
@@ -167,13 +168,19 @@ on_sample(SevmigControl *self, const SevmigEvent *event, SevmigActions *actions)
     if (self->missed >= MISSED_MOST)
         self->throttle.due = true;
     self->missed = 0;
-    if (!sevmig_vcpus_learn(&self->vcpus, event->sample,
+    if (verdict != SEVMIG_INTAKE_BRIEF &&
+        !sevmig_vcpus_learn(&self->vcpus, event->sample,
                             verdict == SEVMIG_INTAKE_OK ? (double)(event->now_us - before_us) : 0))
         note(self, actions, "impossible vCPU times, ignoring", NULL);
     if (self->vcpus.throttle_percent > self->throttle.max_percent)
         self->throttle.max_percent = self->vcpus.throttle_percent;
     sevmig_knobs_check(&self->knobs, event->sample);
     sevmig_firmware_learn(&self->firmware, &self->intake.sent);
+    if (self->vcpus.throttle_percent > 0 || !self->vcpus.known)
+        sevmig_lull_interrupt(&self->lull);
+    else if (verdict == SEVMIG_INTAKE_OK)
+        sevmig_lull_learn(&self->lull, event->now_us, self->vcpus.running);
+    sevmig_outlook_count(self);
     sevmig_outlook_update(self);
     if (!self->outlook.known)
         return;
@@ -276,14 +283,17 @@ may_tell(const SevmigControl *self, const SevmigEvent *event)
     return !sevmig_phase_is_final(self->phase) && self->ending != SEVMIG_ENDING_QEMU;
 }
 
+/* The call that takes actions to QEMU brings the next sample: it should be soon, but a law that
+ * changes its mind at every sample must not call for ever. */
 static int64_t
-next_wake_us(const SevmigControl *self)
+next_wake_us(SevmigControl *self, bool told)
 {
     if (sevmig_phase_is_final(self->phase) || self->ending == SEVMIG_ENDING_QEMU)
         return 0; /* a poll while the guest is stopped would be downtime */
     if (!self->intake.valid && self->missed == 0)
         return self->now_us > 0 ? self->now_us : 1; /* the first sample at once */
-    return self->now_us + TICK_US;
+    self->hurried = told && !self->hurried;
+    return self->now_us + (self->hurried ? SOON_US : TICK_US);
 }
 
 SevmigPhase
@@ -291,6 +301,7 @@ sevmig_control_step(SevmigControl *self, const SevmigEvent *event, SevmigActions
 {
     const char *broken;
     bool released = false;
+    size_t before;
 
     actions->n = 0;
     actions->wake_us = 0;
@@ -310,9 +321,10 @@ sevmig_control_step(SevmigControl *self, const SevmigEvent *event, SevmigActions
         released = true;
         on_release(self);
     }
+    before = actions->n;
     if (may_tell(self, event) || released)
         sevmig_knobs_tell(&self->knobs, actions, self->vcpus.cpu_index, self->vcpus.n);
-    actions->wake_us = next_wake_us(self);
+    actions->wake_us = next_wake_us(self, actions->n > before);
     return self->phase;
 }
 
@@ -359,7 +371,10 @@ sevmig_control_view(const SevmigControl *self, SevmigView *view)
     view->downtime_goal_us = self->goal_us;
     view->guest_lost_us = (uint64_t)self->vcpus.lost_us + self->downtime_us;
     if (o->known && !final) {
-        view->predicted_downtime_us = (uint64_t)fmin(o->downtime_us, 1e15);
+        /* Once let go, QEMU stops only if it finds no more than the goal allows. */
+        double most_us = self->phase == SEVMIG_PHASE_SWITCHOVER ? (double)self->goal_us : 1e15;
+
+        view->predicted_downtime_us = (uint64_t)fmin(o->downtime_us, most_us);
         view->eta_us = (uint64_t)fmin(o->eta_us, 1e15);
     }
 }

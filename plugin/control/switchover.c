@@ -14,10 +14,16 @@
 
 #define LIMIT_LEAST_US 1000
 #define LIMIT_MOST_US 2000000000
-#define LIMIT_SLACK 1.05  /* QEMU's bandwidth jitters: do not refuse what is meant to pass */
+#define LIMIT_SLACK 0.93  /* QEMU's bandwidth jitters: do not refuse what is meant to pass */
 #define LIMIT_CHANGED 1.1 /* a limit in force moves only by more than this */
-#define TOO_MUCH 1.3      /* after letting go: so much over the allowed takes it back */
-#define PATIENCE_TICKS 8  /* let go, and QEMU still has not stopped the guest */
+#define DOUBT 0.5
+#define REFUSED_MOST 3
+#define AIM_AT_LAST 0.95
+#define CAUTION_SCORE 4  /* of stall: as many as are one */
+#define TOO_MUCH 1.1     /* after letting go: so much over the allowed takes it back */
+#define PATIENCE_TICKS 8 /* let go, and QEMU still has not stopped the guest */
+
+#define FORCE_US 200000 /* two ticks: one to decide, one to act */
 
 #define SYNC_LEAST_US 10000000 /* shorter passes end with a sync of their own soon enough */
 #define SYNC_US_PER_GIB 50000  /* a sync costs about 1 ms a GiB: 2 % of the time */
@@ -32,15 +38,16 @@ ms(double us)
     return (int)fmin(1e9, us / 1000 + 0.5);
 }
 
-/* The limit by which QEMU, at its own bandwidth, allows the pages we allow. */
+/* The limit by which QEMU, at its own bandwidth, allows the pages that the goal allows: more than
+ * we aim at, for it is the net below our prediction, not a second opinion on it. */
 static int64_t
 matched_limit_us(const SevmigControl *self)
 {
     const SevmigSample *s = &self->intake.last;
     double page_bytes = s->page_size_bytes > 0 ? s->page_size_bytes : 4096;
-    double bandwidth =
-        fmax(self->intake.bytes_per_us, page_bytes / self->outlook.plant.page_us / 4);
-    double limit = LIMIT_SLACK * self->outlook.plant.allowed_pages * page_bytes / bandwidth;
+    double bandwidth = fmin(self->intake.bytes_per_us, self->intake.newest_bytes_per_us);
+    double limit = LIMIT_SLACK * self->outlook.most_pages * page_bytes /
+                   fmax(bandwidth, page_bytes / self->outlook.plant.page_us / 4);
 
     return (int64_t)fmin(LIMIT_MOST_US, fmax(LIMIT_LEAST_US, limit));
 }
@@ -58,8 +65,8 @@ want_limit(SevmigControl *self)
         &self->knobs, SEVMIG_KNOB_DOWNTIME_LIMIT, limit,
         "the goal of %d ms, less %d ms that are not memory, allows %d pages; at QEMU's "
         "bandwidth that is %d ms",
-        ms((double)self->goal_us), ms(self->outlook.plant.fixed_us),
-        (int)self->outlook.plant.allowed_pages, ms((double)limit));
+        ms((double)self->goal_us), ms(self->outlook.plant.fixed_us), (int)self->outlook.most_pages,
+        ms((double)limit));
 }
 
 static void
@@ -76,13 +83,11 @@ hold(SevmigControl *self)
 static void
 let_go(SevmigControl *self)
 {
-    double pages = fmin(self->outlook.pending_pages, self->outlook.ahead_pages);
-
     want_limit(self);
     sevmig_knobs_want(&self->knobs, SEVMIG_KNOB_SWITCHOVER, SEVMIG_SWITCHOVER_AUTO,
                       "let go: about %d of %d allowed pages left, predicted downtime %d ms",
-                      (int)pages, (int)self->outlook.plant.allowed_pages,
-                      ms(sevmig_predict_downtime_us(&self->outlook.plant, pages)));
+                      (int)self->outlook.ahead_pages, (int)self->outlook.most_pages,
+                      ms(self->outlook.downtime_us));
 }
 
 /* Where duration ranks before downtime, the last moment from which it can still be kept. */
@@ -91,7 +96,7 @@ duration_forces(const SevmigControl *self)
 {
     return self->params.duration_goal_us > 0 && self->intake.late &&
            sevmig_law_outranks(self, SEVMIG_GOAL_DURATION, SEVMIG_GOAL_DOWNTIME) &&
-           sevmig_law_time_left_us(self) <= self->outlook.downtime_us + 2 * self->intake.tick_us;
+           sevmig_law_time_left_us(self) <= self->outlook.downtime_us + FORCE_US;
 }
 
 /* Let go already: did QEMU find too much, or does it hesitate? */
@@ -101,26 +106,42 @@ watch_let_go(SevmigControl *self, SevmigActions *actions)
     const SevmigOutlook *o = &self->outlook;
 
     if (self->intake.new_sync &&
-        (double)self->intake.last.remaining_pages > TOO_MUCH * o->plant.allowed_pages) {
+        (double)self->intake.last.remaining_pages > TOO_MUCH * o->most_pages) {
+        self->stall.refused++;
         sevmig_knobs_act(&self->knobs, actions, SEVMIG_ACTION_NOTE, 0,
                          "not stopped: %d pages were left, %d are allowed",
-                         (int)self->intake.last.remaining_pages, (int)o->plant.allowed_pages);
-        if (sevmig_phase_move(&self->phase, SEVMIG_PHASE_CONVERGING))
+                         (int)self->intake.last.remaining_pages, (int)o->most_pages);
+        if (sevmig_phase_move(&self->phase, SEVMIG_PHASE_CONVERGING) && !self->stall.exhausted)
             hold(self);
         return;
     }
     want_limit(self);
     if (++self->let_go_ticks < PATIENCE_TICKS)
         return;
-    if (o->pending_pages <= o->plant.allowed_pages) {
+    if (o->downtime_us <= (double)self->goal_us) {
         sevmig_knobs_want(&self->knobs, SEVMIG_KNOB_SWITCHOVER, SEVMIG_SWITCHOVER_NOW,
                           "now: %d pages left, %d allowed, and QEMU has not stopped for %d ticks",
-                          (int)o->pending_pages, (int)o->plant.allowed_pages, PATIENCE_TICKS);
-    } else if (sevmig_phase_move(&self->phase, SEVMIG_PHASE_CONVERGING)) {
+                          (int)o->ahead_pages, (int)o->most_pages, PATIENCE_TICKS);
+    } else if (sevmig_phase_move(&self->phase, SEVMIG_PHASE_CONVERGING) && !self->stall.exhausted) {
         /* Below the limit QEMU syncs at every turn, so what a turn sends is dirtied again and the
          * pass never ends: only a held pass to its end shows how little can be left. */
         hold(self);
     }
+}
+
+/* What was dirtied since the newest sync is an estimate. While waiting wins something, more is
+ * reckoned with; when it no longer does, it is left to QEMU, which counts before it stops. */
+static bool
+may_go(const SevmigControl *self)
+{
+    const SevmigOutlook *o = &self->outlook;
+    bool tried = self->stall.refused >= REFUSED_MOST; /* QEMU has counted often enough */
+    double caution = tried ? 1 : fmax(0, 1 - self->stall.score / CAUTION_SCORE);
+    double aim = AIM_AT_LAST - (AIM_AT_LAST - SEVMIG_AIM) * caution;
+
+    return sevmig_dirty_known(&self->dirty) &&
+           o->downtime_us + (DOUBT * caution - (1 - caution)) * o->dirtied_us <=
+               aim * (double)self->goal_us;
 }
 
 /* Steered: hold, let go, watch. */
@@ -128,9 +149,6 @@ static void
 decide(SevmigControl *self, SevmigActions *actions)
 {
     const SevmigOutlook *o = &self->outlook;
-    /* Either now, as right after a sync, or when the action arrives. QEMU looks for itself. */
-    bool may_go = sevmig_dirty_known(&self->dirty) &&
-                  fmin(o->pending_pages, o->ahead_pages) <= o->plant.allowed_pages;
 
     if (duration_forces(self)) {
         sevmig_phase_move(&self->phase, SEVMIG_PHASE_SWITCHOVER);
@@ -140,11 +158,11 @@ decide(SevmigControl *self, SevmigActions *actions)
             ms(fmax(0, sevmig_law_time_left_us(self))), ms(o->downtime_us));
     } else if (self->phase == SEVMIG_PHASE_SWITCHOVER) {
         watch_let_go(self, actions);
-    } else if (may_go) {
+    } else if (may_go(self)) {
         sevmig_phase_move(&self->phase, SEVMIG_PHASE_SWITCHOVER);
         self->let_go_ticks = 0;
         let_go(self);
-    } else if (self->phase == SEVMIG_PHASE_STALLED && self->stall.exhausted) {
+    } else if (self->stall.exhausted) {
         let_go(self); /* never hold for ever: QEMU takes the first chance the goal allows */
     } else {
         hold(self);

@@ -14,7 +14,9 @@
 #include <stdio.h>
 
 #define SLICE_LEAST_US 200
-#define STOP_SHARE 0.4
+#define STOP_SHARE 0.05 /* of the downtime goal */
+#define STOP_SHARE_LEAKING 0.4
+#define LEAKS 1.5
 #define SLICE_MOST_US 10000 /* QEMU's own; longer ones only make the stops longer */
 
 /* A second of migration weighs this against a second of one vCPU's life, where no duration goal
@@ -24,12 +26,16 @@
 #define MISSED_FIRST 1e6 /* score of missing what ranks first */
 #define MISSED_SECOND 1e3
 
+#define LOOK_US 1000000
 #define WAIT_SHRINKS 0.8
 #define KEEP 0.95     /* a change must be better by this */
 #define RAISE_MOST 40 /* percent a decision, once throttling */
 #define LOWER_MOST 20
 #define LOWER_LEAST 5 /* smaller reductions are noise */
 #define RAISE_LEAST 3
+
+#define RAISED_FREELY 2
+#define RAISE_AGAIN_US 60000000
 
 #define DISTRUST_MOST 30 /* percent */
 
@@ -99,37 +105,64 @@ may_wait(const SevmigControl *self)
     return sevmig_predict_pass(&o->plant, o->pending_pages, 0) < WAIT_SHRINKS * o->pending_pages;
 }
 
-/* The best first throttle; `*score` is improved where a better plan is found. */
+typedef struct {
+    double score;
+    unsigned first, rest;
+} Choice;
+
+/* Improves the choice if a better plan is found. */
 static void
-try_percent(const SevmigControl *self, unsigned rest, unsigned now, unsigned *best, double *score)
+try_plan(const SevmigControl *self, unsigned first, unsigned rest, unsigned now, Choice *best)
 {
-    const unsigned firsts[2] = {rest, 0};
+    SevmigPlan plan;
+    double score;
 
-    for (int i = 0; i < (rest > 0 && may_wait(self) ? 2 : 1); i++) {
-        SevmigPlan plan;
-        double value;
-
-        sevmig_predict_plan(&self->outlook.plant, self->outlook.pending_pages, firsts[i], rest,
-                            &plan);
-        value = plan_score(self, &plan) * (rest == now ? KEEP : 1);
-        if (value < *score) {
-            *score = value;
-            *best = firsts[i];
-        }
-    }
+    sevmig_predict_plan(&self->outlook.plant, self->outlook.pending_pages, first, rest, &plan);
+    score = plan_score(self, &plan) * (first == now ? KEEP : 1);
+    if (score < best->score)
+        *best = (Choice){score, first, rest};
 }
 
-static unsigned
+/* None at all if the passes shrink by themselves; else one from now on, or after this pass. */
+static Choice
 cheapest(const SevmigControl *self, unsigned least, unsigned most, unsigned now)
 {
-    double score = INFINITY;
-    unsigned best = least;
+    const unsigned percents[] = {least, least + (most - least) / 3, least + (most - least) * 2 / 3,
+                                 most, now};
+    Choice best = {INFINITY, least, least};
+    bool wait = may_wait(self);
 
-    for (unsigned i = 0; i <= 3; i++)
-        try_percent(self, least + (most - least) * i / 3, now, &best, &score);
-    if (now > least && now <= most)
-        try_percent(self, now, now, &best, &score);
+    if (wait)
+        try_plan(self, 0, 0, now, &best);
+    for (size_t i = 0; i < sizeof(percents) / sizeof(percents[0]); i++) {
+        unsigned percent = percents[i];
+
+        if (percent == 0 || percent < least || percent > most)
+            continue;
+        try_plan(self, percent, percent, now, &best);
+        if (wait)
+            try_plan(self, 0, percent, now, &best);
+    }
     return best;
+}
+
+/* What waiting for the guest's next lull costs, if all that is dirtied by then fits into it. */
+static double
+lull_score(const SevmigControl *self)
+{
+    const SevmigPlant *plant = &self->outlook.plant;
+    double wait_us, lull_us, pages, pass_us;
+    SevmigPlan plan = {.reaches = true};
+
+    if (!sevmig_lull_expected(&self->lull, self->now_us, &wait_us, &lull_us))
+        return INFINITY;
+    pages = fmax(self->outlook.pending_pages, sevmig_dirty_pages(plant->dirty, wait_us));
+    pass_us = pages * sevmig_predict_page_us(plant, pages);
+    if (pass_us > lull_us)
+        return INFINITY;
+    plan.lost_us = plant->fixed_us;
+    plan.total_us = wait_us + pass_us + plant->fixed_us;
+    return plan_score(self, &plan);
 }
 
 static bool
@@ -152,22 +185,34 @@ slew(unsigned now, unsigned target, unsigned least, unsigned most)
             return now;
         return target < now + RAISE_MOST ? target : now + RAISE_MOST;
     }
-    if (now - target < LOWER_LEAST && target > 0)
+    if (target == 0)
+        return 0;
+    if (now - target < LOWER_LEAST)
         return now;
     return now - target < LOWER_MOST ? target : now - LOWER_MOST;
+}
+
+/* Raised often enough to know better: what comes and goes with a load that comes and goes helps
+ * little, and the guest feels every turn. */
+static bool
+is_fickle(const SevmigControl *self)
+{
+    return self->throttle.raised >= RAISED_FREELY &&
+           self->now_us - self->throttle.lowered_at_us < RAISE_AGAIN_US;
 }
 
 /*
  * Longest stop = slice p/(1-p). It must keep to the policy's stun, and be short against the
  * downtime goal, because a stop just before the switchover adds to what a client sees (measured: 96
- * ms more than QEMU's own figure with stops of 100 ms). But not shorter than that asks for:
- * starting and stopping costs time in which the guest runs on (measured with an emulated guest:
- * left 5 % in slices of 1 ms it used 13 %, in slices of 5 ms 4 %).
+ * ms more than QEMU's own figure with stops of 100 ms). But not shorter than that asks for: each
+ * stop costs the guest some microseconds of its work beyond what was asked; and where vCPUs are
+ * seen to be left much more than what was asked, only longer stops help.
  */
 static double
 slice_us(const SevmigControl *self, unsigned percent)
 {
-    double stop = fmin((double)self->params.stun_us, STOP_SHARE * (double)self->goal_us);
+    double share = self->throttle.leaks ? STOP_SHARE_LEAKING : STOP_SHARE;
+    double stop = fmin((double)self->params.stun_us, share * (double)self->goal_us);
     double slice = floor(stop * (100 - percent) / percent);
 
     return fmin(SLICE_MOST_US, fmax(SLICE_LEAST_US, slice));
@@ -194,6 +239,19 @@ sevmig_throttle_want(SevmigControl *self, unsigned percent, const char *why)
     self->throttle.wanted_percent = percent;
     sevmig_knobs_want(&self->knobs, SEVMIG_KNOB_THROTTLE, per_vcpu ? 0 : percent,
                       "throttle %u -> %u %%: %s", now, percent, why);
+}
+
+/* As soon as it is seen, for until then the guest has more time than anybody reckons with; and from
+ * then on, for with longer slices it is seen no more. */
+static void
+watch_leak(SevmigControl *self)
+{
+    if (self->throttle.leaks || self->vcpus.leak < LEAKS)
+        return;
+    self->throttle.leaks = true;
+    self->stall.score = 0; /* what was seen until now tells nothing of longer ones */
+    if (self->throttle.wanted_percent > 0)
+        sevmig_throttle_want(self, self->throttle.wanted_percent, "as it is");
 }
 
 void
@@ -260,7 +318,9 @@ explain(const SevmigControl *self, unsigned percent, unsigned least, char *why, 
     int allowed = (int)plant->allowed_pages;
     int left = (int)fmin(1e9, sevmig_predict_pass(plant, self->outlook.pending_pages, percent));
 
-    if (percent == 0 && self->throttle.useless_percent > 0)
+    if (self->throttle.waits)
+        snprintf(why, size, "the guest works in bursts: a lull is near, and long enough");
+    else if (percent == 0 && self->throttle.useless_percent > 0)
         snprintf(why, size, "no throttle up to %u %% has an effect",
                  self->throttle.useless_percent);
     else if (percent == 0 && least == 0)
@@ -315,6 +375,34 @@ find_least(SevmigControl *self)
     return least;
 }
 
+/* What is best now; how fast to get there is another question. */
+static unsigned
+choose(SevmigControl *self, unsigned least)
+{
+    SevmigThrottle *t = &self->throttle;
+    Choice best = {.score = INFINITY};
+    unsigned target;
+
+    if (t->reaches)
+        best = cheapest(self, least, t->most_percent, t->wanted_percent);
+    t->waits = lull_score(self) < best.score;
+    if (t->waits)
+        target = 0;
+    else if (t->reaches)
+        target = best.first;
+    else /* the prediction gives no hope; the strongest allowed shows whether it is right */
+        target = t->most_percent > t->useless_percent ? t->most_percent : 0;
+    return can_bite(self, target) ? target : 0;
+}
+
+/* Until some of it was sent, nobody knows what the pages of a later pass cost. */
+static bool
+is_too_early(const SevmigControl *self)
+{
+    return !sevmig_firmware_knows_late(&self->firmware) && self->throttle.wanted_percent == 0 &&
+           self->now_us - self->intake.late_at_us < LOOK_US;
+}
+
 void
 sevmig_throttle_decide(SevmigControl *self)
 {
@@ -323,21 +411,24 @@ sevmig_throttle_decide(SevmigControl *self)
     unsigned least, target;
     char why[120];
 
+    watch_leak(self);
     if (!self->intake.late || !sevmig_dirty_known(&self->dirty) ||
         !(self->intake.new_sync || t->due))
         return;
-    t->due = false;
+    t->due = is_too_early(self);
+    if (t->due)
+        return;
     least = find_least(self);
     if (self->params.throttle_mode == SEVMIG_THROTTLE_QEMU)
         return;
-    if (t->reaches)
-        target = cheapest(self, least, t->most_percent, now);
-    else /* the prediction gives no hope; the strongest allowed shows whether it is right */
-        target = t->most_percent > t->useless_percent ? t->most_percent : 0;
-    if (target > 0 && !can_bite(self, target))
-        target = 0;
+    target = choose(self, least);
     if (target > 0 || t->useless_percent == 0) /* what has no effect goes at once */
         target = slew(now, target, least, t->most_percent);
+    if (target > now && is_fickle(self))
+        return;
+    if (target < now)
+        t->lowered_at_us = self->now_us;
+    t->raised += target > now;
     explain(self, target, least, why, sizeof(why));
     sevmig_throttle_want(self, target, why);
 }

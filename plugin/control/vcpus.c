@@ -7,9 +7,10 @@
 #define SMOOTH 0.3
 #define UNTHROTTLED 0.02 /* less than this share of the time withheld is none */
 #define SATURATED                                                                                  \
-    0.6             /* uses this much of what it is left: it might use more. Waking up costs it    \
-                     * a part: of 5 % left, a guest flat out was measured to use 4 */
-#define DRIFT 0.01  /* per sample towards "always busy" while that cannot be seen */
+    0.6            /* uses this much of what it is left: it might use more. Waking up costs it     \
+                    * a part: of 5 % left, a guest flat out was measured to use 4 */
+#define DRIFT 0.01 /* per sample towards "always busy" while that cannot be seen */
+#define LEAK_MOST 4
 #define WRITER 0.05 /* share of all dirtied pages that makes a vCPU a writer */
 
 void
@@ -17,6 +18,7 @@ sevmig_vcpus_init(SevmigVcpus *self)
 {
     memset(self, 0, sizeof(*self));
     self->gain = 1;
+    self->leak = 1;
 }
 
 static bool
@@ -95,6 +97,26 @@ tabulate(SevmigVcpus *self)
     }
 }
 
+/* A host that is late with every stop and start keeps a throttle of long slices better than one of
+ * short ones. */
+static void
+learn_leak(SevmigVcpus *self, const SevmigSample *sample, double interval_us)
+{
+    double asked = 0, left = 0;
+
+    for (size_t i = 0; i < self->n; i++) {
+        const SevmigVcpuSample *vcpu = &sample->vcpus[i];
+        double withheld_us = (double)(vcpu->throttled_us - self->throttled_us[i]);
+
+        if (vcpu->throttle_percent == 0 || vcpu->throttle_percent != self->throttle_percent)
+            continue; /* or it was not all the time */
+        asked += (100 - fmin(99, vcpu->throttle_percent)) / 100;
+        left += 1 - fmin(1, withheld_us / interval_us);
+    }
+    if (asked > 0)
+        self->leak += SMOOTH * (fmin(LEAK_MOST, left / asked) - self->leak);
+}
+
 static void
 remember(SevmigVcpus *self, const SevmigSample *sample)
 {
@@ -154,6 +176,7 @@ sevmig_vcpus_learn(SevmigVcpus *self, const SevmigSample *sample, double interva
         self->known = true;
         tabulate(self);
         learn_gain(self, used);
+        learn_leak(self, sample, interval_us);
     }
     remember(self, sample);
     return true;

@@ -32,6 +32,7 @@ typedef struct {
     double most_busy;
     unsigned throttle_percent;       /* the highest in force, whoever set it */
     double gain;                     /* measured over computed c under throttle */
+    double leak;                     /* time left over time asked to be left, under throttle */
     double rate_at[SEVMIG_PERCENTS]; /* c(p), gain not applied */
 } SevmigVcpus;
 

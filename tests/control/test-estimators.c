@@ -6,6 +6,7 @@
 #include "dirty.h"
 #include "firmware.h"
 #include "intake.h"
+#include "lull.h"
 #include "phase.h"
 #include "predict.h"
 #include "vcpus.h"
@@ -103,6 +104,39 @@ test_firmware_runs(void)
         sevmig_firmware_learn(&fw, &sent);
     g_assert_cmpfloat(sevmig_firmware_late_commands_per_page(&fw, 4), <, 0.3);
     g_assert_cmpfloat(sevmig_firmware_late_commands_per_page(&fw, 1), ==, 1);
+}
+
+/* However long the runs are while much is dirty: a sparse set has the shortest of them. */
+static void
+test_firmware_sparse(void)
+{
+    SevmigFirmware fw;
+    SevmigSent sent = sent_of(10, 100, 400, 12.5, 12.5, 25);
+
+    sevmig_firmware_init(&fw);
+    g_assert_cmpfloat(sevmig_firmware_sparse_commands_per_page(&fw, 4), ==, 1);
+    sent.late = true;
+    sent.runs[1] = 60; /* of two pages, as they are written */
+    sent.runs[4] = 40;
+    sevmig_firmware_learn(&fw, &sent);
+    g_assert_cmpfloat(sevmig_firmware_sparse_commands_per_page(&fw, 4), ==, 0.5);
+    g_assert_cmpfloat(sevmig_firmware_late_commands_per_page(&fw, 4), <, 0.4);
+}
+
+/* A set that is one run is told by its commands. */
+static void
+test_firmware_one_run(void)
+{
+    SevmigFirmware fw;
+    SevmigSent sent = sent_of(100, 1000, 4000, 12.5, 12.5, 25);
+
+    sevmig_firmware_init(&fw);
+    g_assert_false(sevmig_firmware_knows_late(&fw));
+    sent.late = true;
+    sent.runs[12] = 1;
+    sevmig_firmware_learn(&fw, &sent);
+    g_assert_true(sevmig_firmware_knows_late(&fw));
+    g_assert_cmpfloat_with_epsilon(sevmig_firmware_late_commands_per_page(&fw, 4), 0.25, 0.01);
 }
 
 /*
@@ -320,16 +354,88 @@ test_intake_rebase(void)
 
     sevmig_intake_init(&intake);
     g_assert_cmpint(sevmig_intake_take(&intake, 1000, &sample), ==, SEVMIG_INTAKE_FIRST);
-    g_assert_cmpint(sevmig_intake_take(&intake, 1000, &sample), ==, SEVMIG_INTAKE_OK);
+    g_assert_cmpint(sevmig_intake_take(&intake, 101000, &sample), ==, SEVMIG_INTAKE_OK);
     sample.pages = 50;
     for (int i = 0; i < 4; i++)
-        g_assert_cmpint(sevmig_intake_take(&intake, 2000 + i, &sample), ==,
+        g_assert_cmpint(sevmig_intake_take(&intake, 200000 + i, &sample), ==,
                         SEVMIG_INTAKE_IMPOSSIBLE);
     /* It stays so: the counters began anew. */
-    g_assert_cmpint(sevmig_intake_take(&intake, 3000, &sample), ==, SEVMIG_INTAKE_OK);
+    g_assert_cmpint(sevmig_intake_take(&intake, 300000, &sample), ==, SEVMIG_INTAKE_OK);
     sample.remaining_pages = 1001;
-    g_assert_cmpint(sevmig_intake_take(&intake, 4000, &sample), ==, SEVMIG_INTAKE_IMPOSSIBLE);
+    g_assert_cmpint(sevmig_intake_take(&intake, 400000, &sample), ==, SEVMIG_INTAKE_IMPOSSIBLE);
     g_assert_nonnull(intake.problem);
+}
+
+/* A sample soon after another brings news, but no rates: those come with the next. */
+static void
+test_intake_brief(void)
+{
+    SevmigSample sample = {.private_pages = 1000, .remaining_pages = 500, .pass = 1};
+    SevmigIntake intake;
+
+    sevmig_intake_init(&intake);
+    sevmig_intake_take(&intake, 0, &sample);
+    sample.pages = 30;
+    sample.remaining_pages = 470;
+    sample.sync_count = 1;
+    g_assert_cmpint(sevmig_intake_take(&intake, 20000, &sample), ==, SEVMIG_INTAKE_BRIEF);
+    g_assert_true(intake.new_sync);
+    g_assert_cmpuint(intake.last.remaining_pages, ==, 470);
+    g_assert_cmpfloat(intake.sent.pages, ==, 0);
+    sample.pages = 100;
+    g_assert_cmpint(sevmig_intake_take(&intake, 100000, &sample), ==, SEVMIG_INTAKE_OK);
+    g_assert_false(intake.new_sync);
+    g_assert_cmpfloat(intake.sent.pages, ==, 100);
+    g_assert_cmpfloat(intake.sent.wall_us, ==, 100000);
+    g_assert_cmpfloat(intake.wall_us, ==, 80000);
+}
+
+/*
+ * Lulls
+ */
+
+/* Busy for 5 s in every 20, as told by ten samples a second. */
+static void
+play_bursts(SevmigLull *lull, int64_t from_us, int64_t to_us)
+{
+    for (int64_t now_us = from_us; now_us < to_us; now_us += 100000)
+        sevmig_lull_learn(lull, now_us, now_us % 20000000 < 5000000 ? 2.0 : 0.1);
+}
+
+static void
+test_lull(void)
+{
+    SevmigLull lull = {0};
+    double wait_us, lull_us;
+
+    play_bursts(&lull, 100000, 19000000);
+    g_assert_false(sevmig_lull_expected(&lull, 19000000, &wait_us, &lull_us)); /* none is whole */
+    play_bursts(&lull, 19000000, 42000000);
+    g_assert_true(sevmig_lull_expected(&lull, 42000000, &wait_us, &lull_us));
+    g_assert_cmpfloat_with_epsilon(wait_us, 3e6, 2e5);
+    g_assert_cmpfloat_with_epsilon(lull_us, 15e6, 2e5);
+    play_bursts(&lull, 42000000, 50000000);
+    g_assert_true(sevmig_lull_expected(&lull, 50000000, &wait_us, &lull_us));
+    g_assert_cmpfloat(wait_us, ==, 0);
+    g_assert_cmpfloat_with_epsilon(lull_us, 10e6, 2e5);
+    /* This burst does not end: there is nothing to wait for. */
+    play_bursts(&lull, 50000000, 60000000);
+    for (int64_t now_us = 60000000; now_us < 68000000; now_us += 100000)
+        sevmig_lull_learn(&lull, now_us, 2.0);
+    g_assert_false(sevmig_lull_expected(&lull, 68000000, &wait_us, &lull_us));
+    sevmig_lull_interrupt(&lull);
+    g_assert_false(sevmig_lull_expected(&lull, 68000000, &wait_us, &lull_us));
+}
+
+static void
+test_lull_steady(void)
+{
+    SevmigLull lull = {0};
+    double wait_us, lull_us;
+
+    for (int64_t now_us = 100000; now_us < 60000000; now_us += 100000)
+        sevmig_lull_learn(&lull, now_us, now_us / 100000 % 3 == 0 ? 0.7 : 1.0);
+    g_assert_false(sevmig_lull_expected(&lull, 60000000, &wait_us, &lull_us));
 }
 
 int
@@ -340,6 +446,8 @@ main(int argc, char **argv)
     g_test_add_func("/firmware/split", test_firmware_split);
     g_test_add_func("/firmware/nonsense", test_firmware_nonsense);
     g_test_add_func("/firmware/runs", test_firmware_runs);
+    g_test_add_func("/firmware/sparse", test_firmware_sparse);
+    g_test_add_func("/firmware/one-run", test_firmware_one_run);
     g_test_add_func("/dirty/unknown", test_dirty_unknown);
     g_test_add_func("/dirty/curve", test_dirty_curve);
     g_test_add_func("/dirty/shape", test_dirty_shape);
@@ -349,5 +457,8 @@ main(int argc, char **argv)
     g_test_add_func("/predict/least", test_predict_least);
     g_test_add_func("/phase/table", test_phase_table);
     g_test_add_func("/intake/rebase", test_intake_rebase);
+    g_test_add_func("/intake/brief", test_intake_brief);
+    g_test_add_func("/lull/bursts", test_lull);
+    g_test_add_func("/lull/steady", test_lull_steady);
     return g_test_run();
 }
