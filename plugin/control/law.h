@@ -47,6 +47,7 @@ typedef struct {
     uint64_t first_remaining;
     double since_sync_us; /* guest CPU time since the newest sync ... */
     int64_t until_us;     /* ... up to this time */
+    double sync_guest_us; /* the same of the newest sync's interval */
 } SevmigPassDirt;
 
 typedef struct {

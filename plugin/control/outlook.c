@@ -76,15 +76,18 @@ sevmig_outlook_count(SevmigControl *self)
     const SevmigIntake *intake = &self->intake;
     double running = sevmig_vcpus_running(&self->vcpus, self->vcpus.throttle_percent);
     SevmigPassDirt *dirt = &self->dirt;
-    double counted_us = (double)(self->now_us - dirt->until_us);
+    double wall_us = fmin(intake->wall_us, (double)(self->now_us - dirt->until_us));
 
-    if (intake->new_sync)
-        dirt->since_sync_us =
-            fmin(intake->wall_us, fmax(0, (double)(self->now_us - intake->sync_at_us))) * running;
-    else if (counted_us == intake->sent.wall_us && self->vcpus.known && !self->vcpus.has_rate)
+    if (intake->new_sync) {
+        double after_us = fmin(wall_us, fmax(0, (double)(self->now_us - intake->sync_at_us)));
+
+        dirt->sync_guest_us = dirt->since_sync_us + (wall_us - after_us) * running;
+        dirt->since_sync_us = after_us * running;
+    } else if (wall_us == intake->sent.wall_us && self->vcpus.known && !self->vcpus.has_rate) {
         dirt->since_sync_us += self->vcpus.used_us;
-    else
-        dirt->since_sync_us += fmin(intake->wall_us, counted_us) * running;
+    } else {
+        dirt->since_sync_us += wall_us * running;
+    }
     dirt->until_us = self->now_us;
 }
 
@@ -155,7 +158,7 @@ sync_guest_us(const SevmigControl *self, double wall_us)
     unsigned percent = self->vcpus.throttle_percent;
 
     if (self->vcpus.has_rate && self->vcpus.known) /* c(p) is weighted by who dirties */
-        return wall_us * sevmig_vcpus_running(&self->vcpus, percent);
+        return fmin(most_us, self->dirt.sync_guest_us);
     if (s->sync_guest_cpu_us > 0)
         return fmin(most_us, (double)s->sync_guest_cpu_us);
     if (self->vcpus.known)
@@ -171,6 +174,7 @@ begin_pass(SevmigControl *self)
     self->dirt = (SevmigPassDirt){
         .since_sync_us = self->dirt.since_sync_us,
         .until_us = self->dirt.until_us,
+        .sync_guest_us = self->dirt.sync_guest_us,
         .begun = true,
         .first_sent = s->pages,
         .first_remaining = s->remaining_pages,
