@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Real migrations of the lab's guest under our controller and the peers, side by side.
+
+Each scenario of tests/bench/real is a guest, a firmware and a policy, for the lab and for the
+simulation alike. Controllers take turns, so that what drifts on this machine spoils all of them.
+Peers run as they ship (one page a submission) and given the batch that ours ended with. Total time,
+downtime and guest time lost are what an observer outside and QEMU's own clock of withheld time say.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from lab import heartbeat
+from lab.console import Console
+
+from .bench_sim import BUILD, show
+from .real import LARGEST, OURS, SCENARIOS, Scenario, compare, medians, summary
+from .rig import Rig, now_us, tiny_guest
+
+DRIVE = BUILD / "plugin/tests/bench/sevmig-drive"
+PEERS = ("none", "auto-converge", "nova", "ovirt-minimal", "kubevirt-stall")
+LIMIT_S = 40  # then a migration is given up
+USUAL_S = 1.0  # to see how much the guest does with nothing in its way
+AFTER_BEATS = 20
+
+
+def drive(rig: Rig, scenario: Scenario, uri: str, controller: str, batch: int,
+          fixed_us: int) -> dict:
+    """The migration itself; what the driver says of it."""
+    result = subprocess.run(
+        [DRIVE, rig.dir / "drive", uri, scenario.path, controller, str(batch), str(LIMIT_S),
+         str(fixed_us)],
+        capture_output=True, text=True, check=False)
+    if result.returncode or result.stderr:
+        raise RuntimeError(f"{scenario.name} under {controller}: {result.stderr.strip()}")
+    return json.loads(result.stdout)
+
+
+def measure_one(scenario: Scenario, controller: str, batch: int, fixed_us: int = 0) -> dict:
+    """One migration; times in milliseconds."""
+    with Rig() as rig:
+        serial = rig.observe()
+        guest = [*tiny_guest(scenario.memory_mib, scenario.load()), *serial]
+        src = rig.qemu("src", [*guest, "-qmp", f"unix:{rig.dir}/drive,server=on,wait=off"],
+                       time_scale=scenario.time_scale)
+        dst = rig.qemu("dst", [*guest, "-incoming", "defer"], time_scale=scenario.time_scale)
+        rig.wait_beats(3)
+        start_us = now_us()
+        time.sleep(USUAL_S)
+        usual = heartbeat.work_rate(rig.follower.poll().beats, start_us, now_us())
+        uri = f"unix:{rig.dir}/migration"
+        dst.qmp.cmd("migrate-set-capabilities", capabilities=[
+            {"capability": name, "state": True} for name in ("return-path", "events")])
+        dst.qmp.cmd("migrate-incoming", uri=uri)
+        told = drive(rig, scenario, uri, controller, batch, fixed_us)
+        if told["paused"]:
+            (dst if told["completed"] else src).qmp.cmd("cont")
+        rig.wait_beats(AFTER_BEATS)
+        gap = heartbeat.handover_gap(rig.follower.log.beats, told["begun_us"], now_us())
+    downtime_ms = gap.length_us / 1e3 if gap else 0.0
+    return {
+        "scenario": scenario.name, "controller": controller, "batch": str(batch),
+        "completed": told["completed"], "total_ms": told["total_us"] / 1e3,
+        "first_pass_ms": told["first_pass_us"] / 1e3, "downtime_ms": downtime_ms,
+        "qemu_downtime_ms": told["qemu_downtime_us"] / 1e3, "downtime_goal_ms": scenario.goal_ms,
+        "downtime_predicted_ms": told["predicted_downtime_us"] / 1e3,
+        "guest_lost_ms": told["throttled_us"] / 1e3 + downtime_ms,
+        "longest_stun_ms": told["longest_stun_us"] / 1e3, "bytes": told["bytes"],
+        "throttle_percent": told["throttle_percent"], "batch_pages": told["batch_pages"],
+        "fixed_us": told["fixed_us"], "usual_pages_per_s": usual,
+    }
+
+
+def show_row(console: Console, row: dict) -> None:
+    end = "" if row["completed"] else "  did not complete"
+    console.line(f"{row['scenario']:8} {row['controller']:15} {row['batch']:>8} "
+                 f"{row['total_ms'] / 1e3:8.2f} s {row['downtime_ms']:7.0f} ms "
+                 f"(told {row['downtime_predicted_ms']:5.0f}) lost {row['guest_lost_ms'] / 1e3:6.2f} s "
+                 f"throttle {row['throttle_percent']:2} %{end}")
+
+
+def measure_scenario(scenario: Scenario, n_runs: int, controllers: tuple[str, ...],
+                     console: Console) -> list[dict]:
+    """Every run of every controller, one after the other and over again."""
+    rows = []
+    fixed_us = 0  # sevmigd learns it from the migrations of its host
+    for run in range(n_runs):
+        console.status(f"{scenario.name}: run {run + 1} of {n_runs}, {OURS}")
+        ours = measure_one(scenario, OURS, 0, fixed_us)
+        fixed_us = ours["fixed_us"]
+        rows.append({**ours, "batch": "chosen"})
+        show_row(console, rows[-1])
+        for peer in controllers:
+            for batch, name in ((1, "1"), (ours["batch_pages"], LARGEST)):
+                console.status(f"{scenario.name}: run {run + 1} of {n_runs}, {peer}, {name}")
+                rows.append({**measure_one(scenario, peer, batch), "batch": name})
+                show_row(console, rows[-1])
+    return rows
+
+
+def measure(options, console: Console) -> dict:
+    files = sorted(p for p in SCENARIOS.glob("*.scenario") if options.only in p.stem)
+    if not files:
+        raise RuntimeError(f"no scenario has '{options.only}' in its name")
+    peers = () if options.ours else PEERS
+    scenarios = [Scenario(path) for path in files]
+    runs = {s.name: measure_scenario(s, options.runs, peers, console) for s in scenarios}
+    rows = {s.name: medians(runs[s.name]) for s in scenarios}
+    comparisons = {s.name: compare(s, rows[s.name]) for s in scenarios}
+    result = summary(comparisons)
+    console.line(f"\nthe model against the lab, {OURS}: error of total, downtime, guest time lost")
+    for name, comparison in comparisons.items():
+        errors = comparison["model_errors"]
+        console.line(f"{name:8} " + (" ".join(f"{e:6.2f}" for e in errors.values()) if errors
+                                     else "idle: nothing to set the model's pace by"))
+    console.line("")
+    for key, value in result.items():
+        console.line(f"{key:40} {show(value)}")
+    return {**result, "runs": options.runs, "rows": [r for n in rows for r in rows[n]],
+            "single_runs": [r for n in runs for r in runs[n]], "comparisons": comparisons}
+
+
+def main(arguments, check):
+    parser = argparse.ArgumentParser(prog="lab bench real", description=__doc__.splitlines()[0],
+                                     allow_abbrev=False)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there")
+    parser.add_argument("--runs", type=int, default=3, metavar="N", help="default 3")
+    parser.add_argument("--only", default="", metavar="TEXT", help="scenarios with that in their name")
+    parser.add_argument("--ours", action="store_true", help="no peers: only against the model")
+    options = parser.parse_args(arguments)
+    if options.runs < 1:
+        parser.error("--runs must be 1 or more")
+    if check:
+        return 0
+    try:
+        result = measure(options, Console())
+    except (RuntimeError, TimeoutError) as problem:
+        print(f"lab: {problem}", file=sys.stderr)
+        return 1
+    if options.json:
+        options.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    return 0

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What lab bench real makes of its scenarios and of what it measured."""
+
+import json
+import subprocess
+import unittest
+
+from bench import bench_sim, real
+from bench.real import LARGEST, OURS, SCENARIOS, Scenario
+
+
+def row(controller, batch, total_ms, downtime_ms, **more):
+    return {"controller": controller, "batch": batch, "completed": True, "total_ms": total_ms,
+            "first_pass_ms": 1000.0, "downtime_ms": downtime_ms, "downtime_goal_ms": 200.0,
+            "qemu_downtime_ms": downtime_ms, "downtime_predicted_ms": downtime_ms + 20.0,
+            "guest_lost_ms": 100.0, "usual_pages_per_s": None, "fixed_us": 9000, **more}
+
+
+class Scenarios(unittest.TestCase):
+    def test_there_are_enough(self):
+        self.assertGreaterEqual(len(list(SCENARIOS.glob("*.scenario"))), 6)
+
+    def test_the_simulation_takes_them_too(self):
+        for path in SCENARIOS.glob("*.scenario"):
+            with self.subTest(path.stem):
+                result = subprocess.run(
+                    [bench_sim.CTL, "simulate", "--json", "--workload", path],
+                    capture_output=True, text=True, check=False)
+                self.assertEqual(result.stderr, "")
+                self.assertTrue(json.loads(result.stdout)[0]["completed"])
+
+    def test_a_guest_is_what_the_scenario_says(self):
+        paced = Scenario(SCENARIOS / "paced.scenario").load()
+        self.assertIn("pattern=uniform ws=24 run=1", paced)
+        self.assertIn("rate=15000", paced)
+        scan = Scenario(SCENARIOS / "scan.scenario")
+        self.assertIn("pattern=scan ws=48 run=8", scan.load())
+        self.assertIn("rate=0 cost=33", scan.load())  # 30000 a second of its own time
+        self.assertEqual(scan.time_scale, 10)
+        self.assertEqual(scan.goal_ms, 200)
+
+
+class Comparison(unittest.TestCase):
+    def compare(self, *rows):
+        return real.compare(Scenario(SCENARIOS / "busy.scenario"), list(rows))
+
+    def test_a_peer_counts_only_where_it_meets_the_goal(self):
+        found = self.compare(row(OURS, "chosen", 2000.0, 100.0), row("none", "1", 1500.0, 201.0),
+                             row("nova", "1", 4000.0, 150.0), row("nova", LARGEST, 3000.0, 150.0))
+        self.assertEqual((found["best_peer"], found["total_vs_peer"]), ("nova", 0.5))
+        self.assertEqual((found["best_batched_peer"], found["after_vs_peer"]), ("nova", 0.5))
+        self.assertEqual(found["prediction_error"], 0)
+        self.assertTrue(found["goal_met"])
+
+    def test_without_a_peer_there_is_no_ratio(self):
+        found = self.compare(row(OURS, "chosen", 2000.0, 300.0),
+                             row("none", "1", 1500.0, 100.0, completed=False))
+        self.assertIsNone(found["total_vs_peer"])
+        self.assertFalse(found["goal_met"])
+
+    def test_a_migration_that_failed_once_has_not_completed(self):
+        rows = [row("none", "1", total, 50.0, completed=total < 3000) for total in (1e3, 2e3, 4e3)]
+        median = real.median_row(rows)
+        self.assertFalse(median["completed"])
+        self.assertEqual((median["total_ms"], median["spread_total_ms"]), (2e3, [1e3, 4e3]))
+
+
+if __name__ == "__main__":
+    unittest.main()
