@@ -90,7 +90,7 @@ choose_gap(SevmigControl *self)
     double now = (double)sevmig_knobs_wanted(&self->knobs, SEVMIG_KNOB_GAP, 0);
     double saved, gap;
 
-    if (fw->fits < GAP_FITS || !self->intake.late)
+    if (fw->fits < GAP_FITS || !self->intake.late || !sevmig_law_has(self, SEVMIG_PART_GAP))
         return;
     saved = GAP_SHARE * fw->a_cmd_us / (fw->b_us + fw->extra_us);
     if (saved > now - GAP_SURE && saved < now + 1 + GAP_SURE)
@@ -108,7 +108,9 @@ sevmig_batch_decide(SevmigControl *self)
 {
     const SevmigControlParams *params = &self->params;
 
-    if (params->batch_pages == 0) {
+    if (!sevmig_law_has(self, SEVMIG_PART_BATCH)) {
+        sevmig_knobs_want(&self->knobs, SEVMIG_KNOB_BATCH, 1, "no batches");
+    } else if (params->batch_pages == 0) {
         choose_batch(self);
     } else {
         uint32_t most = self->intake.last.max_batch_pages;

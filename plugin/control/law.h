@@ -116,6 +116,9 @@ struct SevmigControl {
     SevmigStall stall;
 };
 
+/* False when that part is to be left out. */
+bool sevmig_law_has(const SevmigControl *self, SevmigPart part);
+
 /* True when goal `a` was given and ranks before `b`. */
 bool sevmig_law_outranks(const SevmigControl *self, SevmigGoal a, SevmigGoal b);
 

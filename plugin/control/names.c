@@ -66,6 +66,12 @@ static const char *const on_deadlines[] = {
     [SEVMIG_ON_DEADLINE_ABORT] = "abort",
 };
 
+static const char *const parts[] = {
+    [SEVMIG_PART_BATCH] = "batch",   [SEVMIG_PART_GAP] = "gap",     [SEVMIG_PART_PRICE] = "price",
+    [SEVMIG_PART_JUMP] = "jump",     [SEVMIG_PART_WAIT] = "wait",   [SEVMIG_PART_LULL] = "lull",
+    [SEVMIG_PART_EFFECT] = "effect", [SEVMIG_PART_VCPU] = "vcpu",   [SEVMIG_PART_SYNCS] = "syncs",
+    [SEVMIG_PART_STOP] = "stop",     [SEVMIG_PART_HURRY] = "hurry",
+};
 static const char *const throttle_modes[] = {
     [SEVMIG_THROTTLE_STEERED] = "steered",
     [SEVMIG_THROTTLE_QEMU] = "qemu",
@@ -111,6 +117,12 @@ const char *
 sevmig_on_deadline_name(SevmigOnDeadline value)
 {
     return NAME(on_deadlines, value);
+}
+
+const char *
+sevmig_part_name(SevmigPart value)
+{
+    return NAME(parts, value);
 }
 
 const char *

@@ -121,6 +121,8 @@ sevmig_outlook_update(SevmigControl *self)
         shape, sevmig_firmware_sparse_commands_per_page(&self->firmware, s->max_command_pages));
     double page_us;
 
+    if (!sevmig_law_has(self, SEVMIG_PART_PRICE))
+        shape = sparse = self->firmware.commands_per_page;
     /* The set that is left at the end is sparser than the one seen, so its runs are shorter. */
     o->plant.dense_us = sevmig_firmware_page_us(&self->firmware, batch, shape);
     if (self->now_us - self->intake.sync_at_us >= SETTLED_US)

@@ -64,6 +64,23 @@ typedef enum {
     SEVMIG_THROTTLE_QEMU,    /* left to QEMU's auto-converge; the controller sends none */
 } SevmigThrottleMode;
 
+/* Parts of the law that can be left out, to see what each is worth. Not a policy knob: sevmigd
+ * never does. */
+typedef enum {
+    SEVMIG_PART_BATCH,  /* batches: one page a submission */
+    SEVMIG_PART_GAP,    /* clean pages between dirty runs are encrypted where that is cheaper */
+    SEVMIG_PART_PRICE,  /* scattered pages cost more than contiguous ones */
+    SEVMIG_PART_JUMP,   /* the throttle jumps to where it works: in steps of 10 % */
+    SEVMIG_PART_WAIT,   /* a pass without throttle where that is cheaper */
+    SEVMIG_PART_LULL,   /* lulls of a guest that works in bursts are waited for */
+    SEVMIG_PART_EFFECT, /* a throttle without effect is let go */
+    SEVMIG_PART_VCPU,   /* only the vCPUs that write are throttled */
+    SEVMIG_PART_SYNCS,  /* bitmap syncs within long passes */
+    SEVMIG_PART_STOP,   /* the stop is held until it is short enough: left to QEMU's own limit */
+    SEVMIG_PART_HURRY,  /* what was decided is told at once: with the next tick */
+    SEVMIG_PART_COUNT
+} SevmigPart;
+
 /* What a policy asks of the controller; 0 means "not given" where no other default is named. */
 typedef struct {
     uint64_t downtime_goal_us;      /* longest acceptable downtime */
@@ -84,6 +101,7 @@ typedef struct {
     /* What QEMU measures of a switchover besides memory (stop, device state, finish), as learnt
      * from this host's past migrations; 0: the built-in prior. Not a policy knob. */
     uint64_t fixed_downtime_us;
+    uint32_t without_parts; /* bit SevmigPart: left out */
 } SevmigControlParams;
 
 /* No goal given, throttle steered up to 95 % and 100 ms stuns, batch chosen within a 5 ms hold,
@@ -249,6 +267,7 @@ const char *sevmig_switchover_name(SevmigSwitchover value);      /* "hold" */
 const char *sevmig_goal_name(SevmigGoal goal);                   /* "downtime" */
 const char *sevmig_on_stall_name(SevmigOnStall value);           /* "relax" */
 const char *sevmig_on_deadline_name(SevmigOnDeadline value);     /* "pause" */
+const char *sevmig_part_name(SevmigPart value);                  /* "batch" */
 const char *sevmig_throttle_mode_name(SevmigThrottleMode value); /* "steered", "qemu" */
 
 #endif

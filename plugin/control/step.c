@@ -45,6 +45,12 @@ sevmig_control_init(void *memory)
 }
 
 bool
+sevmig_law_has(const SevmigControl *self, SevmigPart part)
+{
+    return !(self->params.without_parts & (1u << part));
+}
+
+bool
 sevmig_law_outranks(const SevmigControl *self, SevmigGoal a, SevmigGoal b)
 {
     const SevmigControlParams *p = &self->params;
@@ -292,7 +298,7 @@ next_wake_us(SevmigControl *self, bool told)
         return 0; /* a poll while the guest is stopped would be downtime */
     if (!self->intake.valid && self->missed == 0)
         return self->now_us > 0 ? self->now_us : 1; /* the first sample at once */
-    self->hurried = told && !self->hurried;
+    self->hurried = told && !self->hurried && sevmig_law_has(self, SEVMIG_PART_HURRY);
     return self->now_us + (self->hurried ? SOON_US : TICK_US);
 }
 

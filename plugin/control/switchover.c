@@ -178,6 +178,11 @@ sevmig_switchover_decide(SevmigControl *self, SevmigActions *actions)
             want_limit(self);
         return;
     }
+    if (!sevmig_law_has(self, SEVMIG_PART_STOP)) {
+        sevmig_knobs_want(&self->knobs, SEVMIG_KNOB_DOWNTIME_LIMIT, (int64_t)self->goal_us,
+                          "the goal of %d ms", ms((double)self->goal_us));
+        return;
+    }
     decide(self, actions);
 }
 
@@ -196,6 +201,8 @@ sevmig_sync_interval_decide(SevmigControl *self)
 
     if (self->params.throttle_mode == SEVMIG_THROTTLE_QEMU)
         return; /* auto-converge counts syncs: more of them would make it another one */
+    if (!sevmig_law_has(self, SEVMIG_PART_SYNCS))
+        return;
     if (last > 0 && pass_us < SYNC_ENDS * last) {
         sevmig_knobs_want(&self->knobs, SEVMIG_KNOB_SYNC_INTERVAL, 0,
                           "this pass ends in about %d ms: its own sync shows the rest",

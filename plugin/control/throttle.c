@@ -33,6 +33,7 @@
 #define LOWER_MOST 20
 #define LOWER_LEAST 5 /* smaller reductions are noise */
 #define RAISE_LEAST 3
+#define STEP 10 /* what others raise it by */
 
 #define RAISED_FREELY 2
 #define RAISE_AGAIN_US 60000000
@@ -130,7 +131,7 @@ cheapest(const SevmigControl *self, unsigned least, unsigned most, unsigned now)
     const unsigned percents[] = {least, least + (most - least) / 3, least + (most - least) * 2 / 3,
                                  most, now};
     Choice best = {INFINITY, least, least};
-    bool wait = may_wait(self);
+    bool wait = sevmig_law_has(self, SEVMIG_PART_WAIT) && may_wait(self);
 
     if (wait)
         try_plan(self, 0, 0, now, &best);
@@ -154,7 +155,8 @@ lull_score(const SevmigControl *self)
     double wait_us, lull_us, pages, pass_us;
     SevmigPlan plan = {.reaches = true};
 
-    if (!sevmig_lull_expected(&self->lull, self->now_us, &wait_us, &lull_us))
+    if (!sevmig_law_has(self, SEVMIG_PART_LULL) ||
+        !sevmig_lull_expected(&self->lull, self->now_us, &wait_us, &lull_us))
         return INFINITY;
     pages = fmax(self->outlook.pending_pages, sevmig_dirty_pages(plant->dirty, wait_us));
     pass_us = pages * sevmig_predict_page_us(plant, pages);
@@ -222,7 +224,8 @@ void
 sevmig_throttle_want(SevmigControl *self, unsigned percent, const char *why)
 {
     unsigned now = self->throttle.wanted_percent;
-    bool per_vcpu = self->params.throttle_per_vcpu && self->vcpus.has_rate;
+    bool per_vcpu = self->params.throttle_per_vcpu && self->vcpus.has_rate &&
+                    sevmig_law_has(self, SEVMIG_PART_VCPU);
 
     for (size_t i = 0; i < self->vcpus.n; i++) {
         bool chosen = per_vcpu && sevmig_vcpus_is_writer(&self->vcpus, i);
@@ -279,6 +282,8 @@ sevmig_throttle_observe(SevmigControl *self, double guest_us, double wall_us, do
     double full_us = wall_us * sevmig_vcpus_running(&self->vcpus, 0), without;
     bool falling;
 
+    if (!sevmig_law_has(self, SEVMIG_PART_EFFECT))
+        return;
     if (percent == 0) {
         t->free_us = guest_us / fmax(1e-3, sevmig_vcpus_running(&self->vcpus, 0));
         t->free_pages = self->dirt.pages;
@@ -424,6 +429,8 @@ sevmig_throttle_decide(SevmigControl *self)
     target = choose(self, least);
     if (target > 0 || t->useless_percent == 0) /* what has no effect goes at once */
         target = slew(now, target, least, t->most_percent);
+    if (target > now + STEP && !sevmig_law_has(self, SEVMIG_PART_JUMP))
+        target = now + STEP;
     if (target > now && is_fickle(self))
         return;
     if (target < now)

@@ -247,6 +247,7 @@ sevmig_sim_run(const SevmigSimScenario *scenario, const SevmigSimRun *run, Sevmi
     SevmigSimRandom random;
     Course self = {.scenario = &own, .run = run, .result = result};
 
+    own.params.without_parts = run->without_parts;
     memset(result, 0, sizeof(*result));
     result->goal_ms = (double)scenario->params.downtime_goal_us / 1000;
     own.auto_converge |= run->controller->auto_converge;

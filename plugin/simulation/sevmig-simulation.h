@@ -191,6 +191,7 @@ typedef void (*SevmigSimObserver)(gpointer data, gconstpointer state, const Sevm
 
 typedef struct {
     const SevmigSimController *controller;
+    guint32 without_parts;      /* of our law, see SevmigPart */
     guint batch_pages;          /* until an action sets another; 0: QEMU's default */
     gboolean exact;             /* page by page, whatever the size */
     gboolean grouped;           /* by expectation, whatever the size */

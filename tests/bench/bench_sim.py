@@ -190,12 +190,46 @@ def measure_random(options):
     return {"random": options.random, "seed": options.seed, "problems": problems}
 
 
+def without_part(rows, part):
+    """What it costs to leave a part out: over the scenarios where the whole law and what is left of it
+    both meet the goal, and how many goals it costs."""
+    whole = {row["scenario"]: row for row in rows if row["without"] == "nothing"}
+    left = [row for row in rows if row["without"] == part]
+    both = [(row, whole[row["scenario"]]) for row in left if meets(row) and meets(whole[row["scenario"]])]
+    costs = {row["scenario"]: ratio(cost_ms(row), cost_ms(ours)) for row, ours in both}
+    worst = max(costs, key=costs.get, default=None)
+    return {
+        "total_geomean": geomean([ratio(row["total_ms"], ours["total_ms"]) for row, ours in both]),
+        "lost_geomean": geomean([ratio(row["guest_lost_ms"], ours["guest_lost_ms"]) for row, ours in both]),
+        "cost_geomean": geomean(list(costs.values())),
+        "cost_worst": costs.get(worst), "cost_worst_in": worst,
+        "goals_lost": sum(meets(whole[row["scenario"]]) and not meets(row) for row in left),
+        "goals_won": sum(meets(row) and not meets(whole[row["scenario"]]) for row in left),
+    }
+
+
+def measure_ablation(options):
+    """Each part of the law left out, one at a time."""
+    files = [path for path in sorted(SCENARIOS.glob("*.scenario")) if options.only in path.stem]
+    rows = in_parallel(measure_with, [["--without", path] for path in files])
+    parts = {part: without_part(rows, part)
+             for part in dict.fromkeys(row["without"] for row in rows) if part != "nothing"}
+    print(f"{len(files)} scenarios; without a part, over the whole law:")
+    print(f"{'part':8} {'total':>6} {'lost':>6} {'cost':>6} {'worst':>6}  {'in':18} {'goals lost, won':>16}")
+    for part, row in parts.items():
+        print(f"{part:8} {show(row['total_geomean']):>6} {show(row['lost_geomean']):>6} "
+              f"{show(row['cost_geomean']):>6} {show(row['cost_worst']):>6}  {row['cost_worst_in'] or '-':18} "
+              f"{row['goals_lost']:>8}, {row['goals_won']}")
+    return {"ablation": parts, "rows": rows}
+
+
 def main(arguments, check):
     parser = argparse.ArgumentParser(prog="lab bench sim", description=__doc__.splitlines()[0],
                                      allow_abbrev=False)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there")
     parser.add_argument("--only", default="", metavar="TEXT", help="scenarios with that in their name")
     parser.add_argument("--random", type=int, metavar="N", help="so many random scenarios instead")
+    parser.add_argument("--ablation", action="store_true", help="what each part of the law is worth instead")
     parser.add_argument("--seed", type=int, default=1, metavar="S", help="the first one's seed")
     options = parser.parse_args(arguments)
     if options.random is not None and options.random < 1:
@@ -203,7 +237,10 @@ def main(arguments, check):
     if check:
         return 0
     try:
-        result = measure_random(options) if options.random else measure(options)
+        if options.random:
+            result = measure_random(options)
+        else:
+            result = measure_ablation(options) if options.ablation else measure(options)
     except RuntimeError as error:
         print(f"lab: {error}", file=sys.stderr)
         return 1

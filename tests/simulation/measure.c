@@ -3,7 +3,8 @@
  * measure.c - what `lab bench sim` asks of the simulation beyond `sevmigctl simulate`
  *
  * usage: sevmig-simulation-measure --steps FILE.scenario   how long a step of the controller takes
- *        sevmig-simulation-measure --random N SEED         random scenarios, ours against nobody
+ *        sevmig-simulation-measure --without FILE.scenario  ours whole, and without each of its
+ * parts sevmig-simulation-measure --random N SEED         random scenarios, ours against nobody
  *
  * One JSON object a line. Status 1: a random scenario has a problem.
  */
@@ -42,6 +43,35 @@ measure_steps(const char *path)
     return 0;
 }
 
+static void
+print_without(const SevmigSimScenario *s, const char *part, guint32 without_parts)
+{
+    const SevmigSimRun run = {.controller = &sevmig_sim_steered, .without_parts = without_parts};
+    SevmigSimResult r;
+
+    sevmig_sim_run(s, &run, &r);
+    printf("{\"scenario\": \"%s\", \"without\": \"%s\", \"completed\": %s, \"total_ms\": %.3f, "
+           "\"downtime_ms\": %.3f, \"downtime_goal_ms\": %.3f, \"guest_lost_ms\": %.3f}\n",
+           s->name, part, r.completed ? "true" : "false", r.total_s * 1e3, r.downtime_ms,
+           (double)s->params.downtime_goal_us / 1e3, r.lost_s * 1e3);
+}
+
+static int
+measure_without(const char *path)
+{
+    g_autoptr(GError) error = NULL;
+    SevmigSimScenario s;
+
+    if (!sevmig_sim_scenario_load(path, &s, &error)) {
+        fprintf(stderr, "%s\n", error->message);
+        return 2;
+    }
+    print_without(&s, "nothing", 0);
+    for (guint i = 0; i < SEVMIG_PART_COUNT; i++)
+        print_without(&s, sevmig_part_name((SevmigPart)i), 1u << i);
+    return 0;
+}
+
 static int
 run_random(guint n, guint seed)
 {
@@ -66,6 +96,8 @@ main(int argc, char **argv)
         return run_random((guint)strtoul(argv[2], NULL, 10), (guint)strtoul(argv[3], NULL, 10));
     if (argc == 3 && strcmp(argv[1], "--steps") == 0)
         return measure_steps(argv[2]);
-    fprintf(stderr, "usage: %s --steps FILE.scenario | --random N SEED\n", argv[0]);
+    if (argc == 3 && strcmp(argv[1], "--without") == 0)
+        return measure_without(argv[2]);
+    fprintf(stderr, "usage: %s --steps|--without FILE.scenario | --random N SEED\n", argv[0]);
     return 2;
 }

@@ -60,6 +60,46 @@ test_bad_files(void)
     g_assert_error(error, SEVMIG_SIM_ERROR, SEVMIG_SIM_ERROR_IO);
 }
 
+static gboolean
+differs(const SevmigSimScenario *s, guint32 without_parts)
+{
+    const SevmigSimRun whole = {.controller = &sevmig_sim_steered};
+    const SevmigSimRun rest = {.controller = &sevmig_sim_steered, .without_parts = without_parts};
+    SevmigSimResult a, b;
+
+    sevmig_sim_run(s, &whole, &a);
+    sevmig_sim_run(s, &rest, &b);
+    return a.total_s != b.total_s || a.lost_s != b.lost_s || a.downtime_ms != b.downtime_ms;
+}
+
+/* Each part of the law that can be left out decides something in one of these. */
+static void
+test_parts(gconstpointer directory)
+{
+    static const char *const telling[SEVMIG_PART_COUNT] = {
+        [SEVMIG_PART_BATCH] = "idle-f5",          [SEVMIG_PART_GAP] = "paced-f8",
+        [SEVMIG_PART_PRICE] = "paced-f5",         [SEVMIG_PART_JUMP] = "paced-f2",
+        [SEVMIG_PART_WAIT] = "uniform-f5",        [SEVMIG_PART_LULL] = "bursty-f8",
+        [SEVMIG_PART_EFFECT] = "unresponsive-f8", [SEVMIG_PART_VCPU] = "one-writer-f5",
+        [SEVMIG_PART_SYNCS] = "scan-f2",          [SEVMIG_PART_STOP] = "idle-f5",
+        [SEVMIG_PART_HURRY] = "idle-f5",
+    };
+
+    for (guint part = 0; part < SEVMIG_PART_COUNT; part++) {
+        g_autofree char *name = g_strconcat(telling[part], ".scenario", NULL);
+        g_autofree char *path = g_build_filename(directory, name, NULL);
+        g_autoptr(GError) error = NULL;
+        SevmigSimScenario s;
+
+        sevmig_sim_scenario_load(path, &s, &error);
+        g_assert_no_error(error);
+        g_assert_cmpstr(sevmig_part_name((SevmigPart)part), !=, "?");
+        if (!differs(&s, 1u << part))
+            g_error("%s goes the same without '%s'", telling[part],
+                    sevmig_part_name((SevmigPart)part));
+    }
+}
+
 int
 main(int argc, char **argv)
 {
@@ -76,6 +116,7 @@ main(int argc, char **argv)
     g_assert_cmpuint(paths->len, >=, 30);
     g_ptr_array_sort_values(paths, (GCompareFunc)g_strcmp0);
     g_test_add_func("/scenarios/bad-files", test_bad_files);
+    g_test_add_data_func("/scenarios/parts", argv[1], test_parts);
     for (guint i = 0; i < paths->len; i++) {
         g_autofree char *base = g_path_get_basename(paths->pdata[i]);
         g_autofree char *path = g_strconcat("/scenarios/", base, NULL);
