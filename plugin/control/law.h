@@ -64,7 +64,8 @@ typedef struct {
     unsigned raised;           /* so often */
     int64_t lowered_at_us;
     bool leaks;              /* vCPUs run on in short slices */
-    bool waits;              /* for a lull of the guest */
+    bool waits;              /* for a lull of the guest, ... */
+    unsigned waited;         /* ... so often */
     bool reaches;            /* some admissible throttle reaches the goal */
     bool due;                /* decide at this step although there was no sync */
     unsigned wanted_percent; /* of all vCPUs, or of those that write */

@@ -186,22 +186,22 @@ sevmig_switchover_decide(SevmigControl *self, SevmigActions *actions)
     decide(self, actions);
 }
 
-/* Dirty counts arrive only at syncs: ask for some within a long pass, as far as they are cheap. */
+/* Dirty counts arrive only at syncs: ask for some within a long pass, as far as they are cheap. Not
+ * in the first one: what they find is sent again in it, and again afterwards, and nothing is
+ * decided by it before that pass is over. */
 void
 sevmig_sync_interval_decide(SevmigControl *self)
 {
     const SevmigSample *s = &self->intake.last;
     double gib = (double)(s->private_pages + s->shared_pages) * s->page_size_bytes / (1 << 30);
     double least = fmax(SYNC_LEAST_US, SYNC_US_PER_GIB * gib);
-    double pass_us =
-        (double)s->remaining_pages *
-        (!self->intake.late ? self->outlook.bulk_page_us : self->outlook.plant.page_us);
+    double pass_us = (double)s->remaining_pages * self->outlook.plant.page_us;
     double last = (double)sevmig_knobs_wanted(&self->knobs, SEVMIG_KNOB_SYNC_INTERVAL, 0);
     double interval = 0;
 
     if (self->params.throttle_mode == SEVMIG_THROTTLE_QEMU)
         return; /* auto-converge counts syncs: more of them would make it another one */
-    if (!sevmig_law_has(self, SEVMIG_PART_SYNCS))
+    if (!self->intake.late || !sevmig_law_has(self, SEVMIG_PART_SYNCS))
         return;
     if (last > 0 && pass_us < SYNC_ENDS * last) {
         sevmig_knobs_want(&self->knobs, SEVMIG_KNOB_SYNC_INTERVAL, 0,

@@ -27,6 +27,7 @@
 #define MISSED_SECOND 1e3
 
 #define LOOK_US 1000000
+#define LULLS_MOST 3 /* waited for in vain: then they are too short */
 #define WAIT_SHRINKS 0.8
 #define KEEP 0.95     /* a change must be better by this */
 #define RAISE_MOST 40 /* percent a decision, once throttling */
@@ -387,10 +388,13 @@ choose(SevmigControl *self, unsigned least)
     SevmigThrottle *t = &self->throttle;
     Choice best = {.score = INFINITY};
     unsigned target;
+    bool waits;
 
     if (t->reaches)
         best = cheapest(self, least, t->most_percent, t->wanted_percent);
-    t->waits = lull_score(self) < best.score;
+    waits = t->waited < LULLS_MOST && lull_score(self) < best.score;
+    t->waited += waits && !self->lull.quiet;
+    t->waits = waits;
     if (t->waits)
         target = 0;
     else if (t->reaches)

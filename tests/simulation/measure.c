@@ -2,9 +2,13 @@
 /*
  * measure.c - what `lab bench sim` asks of the simulation beyond `sevmigctl simulate`
  *
- * usage: sevmig-simulation-measure --steps FILE.scenario   how long a step of the controller takes
- *        sevmig-simulation-measure --without FILE.scenario  ours whole, and without each of its
- * parts sevmig-simulation-measure --random N SEED         random scenarios, ours against nobody
+ * usage: sevmig-simulation-measure VERB ARGUMENT...
+ *
+ *   steps FILE.scenario                    how long a step of the controller takes
+ *   without FILE.scenario                  ours whole, and without each of its parts
+ *   course FILE.scenario CONTROLLER BATCH  a run, sample by sample
+ *   curve FILE.scenario                    distinct pages written in a time
+ *   random N SEED                          random scenarios, ours against nobody
  *
  * One JSON object a line. Status 1: a random scenario has a problem.
  */
@@ -12,7 +16,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "plant.h"
 #include "random-check.h"
+#include "random.h"
+
+#define LOOK_US 500000
+#define CURVE_FROM_US 10000.0
+#define CURVE_TO_US 100e6
+#define CURVE_STEP 1.5
 
 static int
 compare(gconstpointer a, gconstpointer b)
@@ -22,19 +33,27 @@ compare(gconstpointer a, gconstpointer b)
     return x < y ? -1 : x > y;
 }
 
+static gboolean
+load(const char *path, SevmigSimScenario *s)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (sevmig_sim_scenario_load(path, s, &error))
+        return TRUE;
+    fprintf(stderr, "%s\n", error->message);
+    return FALSE;
+}
+
 static int
-measure_steps(const char *path)
+measure_steps(char **arguments)
 {
     g_autoptr(GArray) step_ns = g_array_new(FALSE, FALSE, sizeof(double));
     const SevmigSimRun ours = {.controller = &sevmig_sim_steered, .step_ns = step_ns};
-    g_autoptr(GError) error = NULL;
     SevmigSimScenario s;
     SevmigSimResult result;
 
-    if (!sevmig_sim_scenario_load(path, &s, &error)) {
-        fprintf(stderr, "%s\n", error->message);
+    if (!load(arguments[0], &s))
         return 2;
-    }
     sevmig_sim_run(&s, &ours, &result);
     g_array_sort(step_ns, compare);
     printf("{\"step_ns_p50\": %.0f, \"step_ns_p99\": %.0f, \"steps\": %u}\n",
@@ -57,24 +76,114 @@ print_without(const SevmigSimScenario *s, const char *part, guint32 without_part
 }
 
 static int
-measure_without(const char *path)
+measure_without(char **arguments)
 {
-    g_autoptr(GError) error = NULL;
     SevmigSimScenario s;
 
-    if (!sevmig_sim_scenario_load(path, &s, &error)) {
-        fprintf(stderr, "%s\n", error->message);
+    if (!load(arguments[0], &s))
         return 2;
-    }
     print_without(&s, "nothing", 0);
     for (guint i = 0; i < SEVMIG_PART_COUNT; i++)
         print_without(&s, sevmig_part_name((SevmigPart)i), 1u << i);
     return 0;
 }
 
-static int
-run_random(guint n, guint seed)
+/* Nobody asks for no samples: for this one somebody looks, and does nothing. */
+static SevmigPhase
+look_only(gpointer state, const SevmigEvent *event, SevmigActions *actions)
 {
+    SevmigPhase phase = sevmig_sim_peers[0].step(state, event, actions);
+
+    if (event->type == SEVMIG_EVENT_START || event->type == SEVMIG_EVENT_SAMPLE)
+        actions->wake_us = event->now_us + LOOK_US;
+    return phase;
+}
+
+static void
+print_sample(gpointer data, gconstpointer state, const SevmigEvent *event,
+             const SevmigActions *actions)
+{
+    const SevmigSample *s = event->sample;
+
+    if (event->type != SEVMIG_EVENT_SAMPLE)
+        return;
+    printf("{\"at_us\": %" G_GINT64_FORMAT ", \"remaining_pages\": %" G_GUINT64_FORMAT
+           ", \"throttle_percent\": %u, \"batch_pages\": %u}\n",
+           event->now_us, s->remaining_pages, s->vcpu_throttle_percent, s->batch_pages);
+}
+
+static gboolean
+find_controller(const char *name, SevmigSimController *controller)
+{
+    if (strcmp(name, sevmig_sim_steered.name) == 0) {
+        *controller = sevmig_sim_steered;
+        return TRUE;
+    }
+    for (const SevmigSimController *peer = sevmig_sim_peers; peer->name; peer++) {
+        if (strcmp(name, peer->name) != 0)
+            continue;
+        *controller = *peer;
+        if (peer->step == sevmig_sim_peers[0].step)
+            controller->step = look_only;
+        return TRUE;
+    }
+    fprintf(stderr, "no controller is called %s\n", name);
+    return FALSE;
+}
+
+static int
+measure_course(char **arguments)
+{
+    SevmigSimController controller;
+    const SevmigSimRun run = {.controller = &controller,
+                              .batch_pages = (guint)strtoul(arguments[2], NULL, 10),
+                              .observer = print_sample};
+    SevmigSimScenario s;
+    SevmigSimResult r;
+
+    if (!find_controller(arguments[1], &controller) || !load(arguments[0], &s))
+        return 2;
+    sevmig_sim_run(&s, &run, &r);
+    printf(
+        "{\"completed\": %s, \"total_us\": %.0f, \"downtime_us\": %.0f, \"guest_lost_us\": %.0f}\n",
+        r.completed ? "true" : "false", r.total_s * 1e6, r.downtime_ms * 1e3, r.lost_s * 1e6);
+    return 0;
+}
+
+/* All is sent first, and nothing afterwards: each sync adds what was not written before. */
+static int
+measure_curve(char **arguments)
+{
+    const SevmigSimOrder all = {SEVMIG_SIM_EXACT_MOST_PAGES, 0, 1};
+    double pages = 0;
+    SevmigSimRandom random;
+    SevmigSimScenario s;
+    SevmigSimPlant plant;
+
+    if (!load(arguments[0], &s))
+        return 2;
+    sevmig_sim_random_init(&random, s.seed);
+    sevmig_sim_plant_init(&plant, &s, &random, TRUE);
+    while (plant.memory->remaining > 0) {
+        SevmigSimTaken taken = {0};
+
+        plant.memory->ops->take(plant.memory, &all, &taken);
+    }
+    for (double to_us = CURVE_FROM_US; to_us <= CURVE_TO_US; to_us *= CURVE_STEP) {
+        sevmig_sim_guest_run(&plant, to_us - plant.now_us);
+        plant.now_us = to_us;
+        pages += plant.memory->ops->sync(plant.memory);
+        printf("{\"guest_us\": %.0f, \"pages\": %.0f}\n", to_us, pages);
+    }
+    sevmig_sim_plant_clear(&plant);
+    return 0;
+}
+
+static int
+run_random(char **arguments)
+{
+    guint n = (guint)strtoul(arguments[0], NULL, 10);
+    guint seed = (guint)strtoul(arguments[1], NULL, 10);
     guint failed = 0;
 
     for (guint i = 0; i < n; i++) {
@@ -92,12 +201,19 @@ run_random(guint n, guint seed)
 int
 main(int argc, char **argv)
 {
-    if (argc == 4 && strcmp(argv[1], "--random") == 0)
-        return run_random((guint)strtoul(argv[2], NULL, 10), (guint)strtoul(argv[3], NULL, 10));
-    if (argc == 3 && strcmp(argv[1], "--steps") == 0)
-        return measure_steps(argv[2]);
-    if (argc == 3 && strcmp(argv[1], "--without") == 0)
-        return measure_without(argv[2]);
-    fprintf(stderr, "usage: %s --steps|--without FILE.scenario | --random N SEED\n", argv[0]);
+    static const struct {
+        const char *name;
+        int arguments;
+        int (*run)(char **arguments);
+    } verbs[] = {
+        {"steps", 1, measure_steps}, {"without", 1, measure_without}, {"course", 3, measure_course},
+        {"curve", 1, measure_curve}, {"random", 2, run_random},
+    };
+
+    for (gsize i = 0; i < G_N_ELEMENTS(verbs); i++) {
+        if (argc == 2 + verbs[i].arguments && strcmp(argv[1], verbs[i].name) == 0)
+            return verbs[i].run(argv + 2);
+    }
+    fprintf(stderr, "usage: %s VERB ARGUMENT...; verbs are listed in measure.c\n", argv[0]);
     return 2;
 }
