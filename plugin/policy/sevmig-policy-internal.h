@@ -89,6 +89,10 @@ gboolean sevmig_policy_name_valid(const char *name);
 #define SEVMIG_POLICY_NAME_EXPECTED                                                                \
     "1 to 63 letters, digits, '.', '_' or '-', beginning with a letter or digit"
 
+/* What the attributes of conditions hold. */
+#define SEVMIG_MATCH_STRING_MAX 255
+#define SEVMIG_MATCH_STRING_EXPECTED "1 to 255 characters"
+
 /* The whole of a regular file of at most `max` bytes (one more is read, so that a longer one can be
  * told); NULL with an issue otherwise. */
 char *sevmig_file_read(const char *path, gsize max, gsize *size, GPtrArray *issues);

@@ -3,9 +3,6 @@
 
 #include "sevmig-policy-issue.h"
 
-#define STRING_MAX 255
-#define STRING_EXPECTED "1 to 255 characters"
-
 /* One '*' is remembered at a time: going back to an earlier one could only match what the later
  * one matches as well. So the time is at worst the product of the lengths. */
 gboolean
@@ -41,12 +38,12 @@ read_string(const SevmigReader *self, const SevmigXmlNode *node, const char *nam
 {
     const char *value = sevmig_xml_attr(node, name);
 
-    if (value && (!*value || g_utf8_strlen(value, -1) > STRING_MAX)) {
+    if (value && (!*value || g_utf8_strlen(value, -1) > SEVMIG_MATCH_STRING_MAX)) {
         g_autofree char *shown = sevmig_quote(value);
 
         sevmig_reader_issue(self, sevmig_xml_attr_offset(self->doc, node, name),
-                            "<%s %s>: %s is %s; expected " STRING_EXPECTED, node->name, name, shown,
-                            *value ? "too long" : "empty");
+                            "<%s %s>: %s is %s; expected " SEVMIG_MATCH_STRING_EXPECTED, node->name,
+                            name, shown, *value ? "too long" : "empty");
     }
     return g_strdup(value);
 }

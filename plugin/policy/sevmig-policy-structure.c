@@ -46,17 +46,18 @@ typedef struct {
     const char *path;
     const char *name;
     gboolean required;
+    const char *expected; /* what it holds; NULL: as the knob says */
 } Attribute;
 
 /* Those that are not knobs, and knobs without which their element means nothing. */
 static const Attribute attributes[] = {
-    {"", "name", TRUE},
-    {"match/domain", "name", TRUE},
-    {"match/launch-security", "type", TRUE},
+    {"", "name", TRUE, SEVMIG_POLICY_NAME_EXPECTED},
+    {"match/domain", "name", TRUE, SEVMIG_MATCH_STRING_EXPECTED},
+    {"match/launch-security", "type", TRUE, "sev"},
     {"match/nova", "flavor"},
     {"match/nova", "project"},
-    {"match/nova/extra-spec", "name", TRUE},
-    {"match/nova/extra-spec", "value", TRUE},
+    {"match/nova/extra-spec", "name", TRUE, SEVMIG_MATCH_STRING_EXPECTED},
+    {"match/nova/extra-spec", "value", TRUE, SEVMIG_MATCH_STRING_EXPECTED},
     {"incoming", "require", TRUE},
 };
 
@@ -162,6 +163,21 @@ check_unit(const SevmigReader *self, const SevmigXmlNode *node, const SevmigUnit
 }
 
 static void
+report_missing(const SevmigReader *self, const SevmigXmlNode *node, const Attribute *attribute)
+{
+    g_autofree char *expected = NULL;
+    gsize n;
+
+    if (attribute->expected)
+        expected = g_strdup(attribute->expected);
+    else
+        expected = sevmig_knob_expected(
+            &sevmig_knobs(&n)[sevmig_knob_index(attribute->path, attribute->name)]);
+    sevmig_reader_issue(self, node->offset, "<%s>: attribute \"%s\" is missing; expected %s",
+                        node->name, attribute->name, expected);
+}
+
+static void
 check_attributes(const SevmigReader *self, const SevmigXmlNode *node, const char *path)
 {
     const SevmigUnit *units;
@@ -178,8 +194,7 @@ check_attributes(const SevmigReader *self, const SevmigXmlNode *node, const char
     for (gsize i = 0; i < G_N_ELEMENTS(attributes); i++) {
         if (attributes[i].required && !strcmp(attributes[i].path, path) &&
             list_has(known, attributes[i].name) && !sevmig_xml_attr(node, attributes[i].name))
-            sevmig_reader_issue(self, node->offset, "<%s>: attribute \"%s\" is missing", node->name,
-                                attributes[i].name);
+            report_missing(self, node, &attributes[i]);
     }
     check_unit(self, node, units);
 }

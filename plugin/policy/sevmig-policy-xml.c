@@ -306,7 +306,7 @@ sevmig_xml_parse(const char *text, gsize size, const char *file, const SevmigXml
     doc->text[size] = '\0';
     doc->size = size;
     if (size == 0) {
-        sevmig_issue_add(issues, file, 0, 0, "the document is empty; expected XML");
+        sevmig_issue_add(issues, file, 1, 1, "the document is empty; expected XML");
         return NULL;
     }
     if (!check_encoding(doc, issues))

@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Every document below tests/policy and every policy that ships, against the parser and against the
- * RELAX NG as other tools use it:
- *   valid      both accept, and writing and reading again changes nothing
- *   invalid    both refuse; the parser with the messages of the .expected file
- *   absurd     the schema cannot tell; the parser refuses with the messages of the .expected file
- *   malformed  not XML, or XML that is not read; the messages of the .expected file
+ * Every document below tests/policy (its README.md says what is where) and every policy that ships,
+ * against the parser and against the RELAX NG as other tools use it. Of a valid one, writing and
+ * reading again changes nothing; a faulty one gets the messages of its .expected file.
  */
 #include "policy-test.h"
 #include "sevmig-policy-store.h"
@@ -35,6 +32,14 @@ assert_schema_accepts(const char *path)
     g_assert_cmpstr(refusal, ==, NULL);
 }
 
+/* A message that only says no helps nobody: each says where. */
+static void
+assert_placed(const SevmigPolicyIssue *issue)
+{
+    g_assert_cmpuint(issue->line, >, 0);
+    g_assert_cmpuint(issue->column, >, 0);
+}
+
 static void
 assert_lint(const char *path)
 {
@@ -46,6 +51,8 @@ assert_lint(const char *path)
     g_assert_cmpint(clean, ==, issues->len == 0);
     g_assert_cmpuint(issues->len, >, 0);
     g_assert_null(strstr(lines, "refused by the schema")); /* the parser must say it better */
+    for (guint i = 0; i < issues->len; i++)
+        assert_placed(g_ptr_array_index(issues, i));
     test_golden(path, lines);
 }
 
@@ -110,6 +117,21 @@ test_shipped(void)
     each("policies", check_policy);
 }
 
+/* And what was expected there, unless the document is no XML in the first place. */
+static void
+assert_lint_expects(const char *path)
+{
+    g_autoptr(GPtrArray) issues = sevmig_policy_issues_new();
+
+    assert_lint(path);
+    sevmig_policy_lint(path, issues);
+    for (guint i = 0; i < issues->len; i++) {
+        const SevmigPolicyIssue *issue = g_ptr_array_index(issues, i);
+
+        g_assert_nonnull(strstr(issue->text, "; expected "));
+    }
+}
+
 static void
 check_invalid(const char *path)
 {
@@ -118,7 +140,7 @@ check_invalid(const char *path)
     g_autofree char *refusal = test_schema_refusal(POLICY_SCHEMA, text, size);
 
     g_assert_cmpstr(refusal, !=, NULL);
-    assert_lint(path);
+    assert_lint_expects(path);
 }
 
 static void
@@ -131,7 +153,7 @@ static void
 check_absurd(const char *path)
 {
     assert_schema_accepts(path);
-    assert_lint(path);
+    assert_lint_expects(path);
 }
 
 static void
