@@ -19,6 +19,8 @@ import dbus
 import dbusmock
 
 SEVMIGD = os.environ["SEVMIGD"]
+SEVMIGCTL = os.environ["SEVMIGCTL"]
+DOCUMENTS = pathlib.Path(__file__).resolve().parent.parent / "policy"
 NAME, PATH = "org.sevmig1", "/org/sevmig1"
 MANAGER = "org.sevmig1.Manager"
 POLKIT = "org.freedesktop.PolicyKit1"
@@ -202,6 +204,67 @@ class Reloading(BusCase):
         self.process.send_signal(signal.SIGHUP)
         wait_until("the error is told", lambda: "third.xml" in self.get("PolicyError"))
         self.assertEqual(len(self.call("ListPolicies")), 2)
+
+
+def documents(*kinds, root):
+    """The documents of tests/policy whose root element is of that name (all others: a policy)."""
+    found = sorted(path for kind in kinds for path in (DOCUMENTS / kind).glob("*.xml"))
+    return [path for path in found if (b"<ceiling xmlns" in path.read_bytes()) == (root == "ceiling")]
+
+
+class Linting(BusCase):
+    """Every document of tests/policy: sevmigctl policy lint and sevmigd say the same of it."""
+
+    FAULTY = ("invalid", "absurd", "malformed")
+
+    def lint(self, *paths):
+        done = subprocess.run([SEVMIGCTL, "policy", "lint", *paths], capture_output=True, text=True,
+                              timeout=60, check=False)
+        self.assertEqual((done.returncode, done.stderr), (1, ""))
+        return done.stdout.splitlines()
+
+    def said(self):
+        """The faults that sevmigd has written into its log."""
+        lines = [line.partition(": warning: ")[2] for line in self.log().splitlines()]
+        return [line for line in lines if line.startswith(str(self.dir))]
+
+    def test_faulty_policies(self):
+        self.allow(READ, RELOAD)
+        faulty = documents(*self.FAULTY, root="policy")
+        for path in faulty:
+            shutil.copy(path, self.policies / f"{path.parent.name}-{path.name}")
+        message = self.refuse("org.sevmig1.Error.Invalid", "ReloadPolicies")
+        linted = self.lint(self.policies)
+        self.assertGreaterEqual(len(linted), len(faulty))
+        self.assertEqual(self.said(), linted)
+        self.assertEqual(message, f"{linted[0]} (and {len(linted) - 1} more)")
+        self.assertEqual(self.get("PolicyError"), message)
+        self.assertEqual(self.lint(*(self.policies / f"{path.parent.name}-{path.name}" for path in faulty)),
+                         linted)
+
+    def test_expected_messages(self):
+        """The program's own output, to the letter."""
+        for root in ("policy", "ceiling"):
+            for path in documents(*self.FAULTY, root=root):
+                expected = path.with_suffix(".expected").read_text().splitlines()
+                self.assertEqual(self.lint(path), [f"{path}:{line}" for line in expected])
+
+    def test_faulty_ceilings(self):
+        self.allow(READ, RELOAD)
+        ceiling = self.dir / "ceiling.xml"
+        for path in documents(*self.FAULTY, root="ceiling"):
+            shutil.copy(path, ceiling)
+            before = len(self.said())
+            self.refuse("org.sevmig1.Error.Invalid", "ReloadPolicies")
+            self.assertEqual(self.said()[before:], self.lint(ceiling))
+
+    def test_valid_ones(self):
+        self.allow(READ, RELOAD)
+        for root, target in (("policy", self.policies / "p.xml"), ("ceiling", self.dir / "ceiling.xml")):
+            for path in documents("valid", root=root):
+                shutil.copy(path, target)
+                self.assertEqual(self.call("ReloadPolicies"), 2, path)
+        self.assertEqual(self.said(), [])
 
 
 class Living(BusCase):
