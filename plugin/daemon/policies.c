@@ -119,24 +119,8 @@ sevmig_policies_explain(const SevmigPolicies *self, const char *domain_xml, GErr
 {
     g_autoptr(SevmigResolution) resolution =
         sevmig_policy_resolve(self->store, domain_xml, -1, error);
-    GVariantBuilder b;
 
-    if (resolution == NULL)
-        return NULL;
-    g_variant_builder_init(&b, G_VARIANT_TYPE("aa{sv}"));
-    for (guint i = 0; i < resolution->candidates->len; i++) {
-        const SevmigCandidate *candidate = resolution->candidates->pdata[i];
-
-        g_variant_builder_open(&b, G_VARIANT_TYPE_VARDICT);
-        g_variant_builder_add(&b, "{sv}", "name", new_string(candidate->name));
-        g_variant_builder_add(&b, "{sv}", "source",
-                              new_string(sevmig_policy_source_name(candidate->source)));
-        g_variant_builder_add(&b, "{sv}", "chosen", g_variant_new_boolean(candidate->chosen));
-        g_variant_builder_add(&b, "{sv}", "reason", new_string(candidate->reason));
-        g_variant_builder_close(&b);
-    }
-    return g_variant_new(
-        "(saa{sv})", resolution->policy != NULL ? sevmig_policy_name(resolution->policy) : "", &b);
+    return resolution != NULL ? sevmig_resolution_to_variant(resolution) : NULL;
 }
 
 char *

@@ -24,6 +24,7 @@ candidate_free(gpointer data)
     SevmigCandidate *candidate = data;
 
     g_free(candidate->name);
+    g_free(candidate->file);
     g_free(candidate->reason);
     g_free(candidate);
 }
@@ -40,22 +41,31 @@ sevmig_resolution_free(SevmigResolution *self)
     g_free(self);
 }
 
-/* Adds a candidate; a `policy` is the choice. Takes the reason. */
+/* Adds a candidate, whose `policy` may not be known, and takes the reason. */
 static void
-consider(SevmigResolution *self, const char *name, SevmigPolicySource source, SevmigPolicy *policy,
-         char *reason)
+consider(SevmigResolution *self, const char *name, SevmigPolicySource source,
+         const SevmigPolicy *policy, char *reason)
 {
     SevmigCandidate *candidate = g_new0(SevmigCandidate, 1);
 
     candidate->name = g_strdup(name);
     candidate->source = source;
-    candidate->chosen = policy != NULL;
+    candidate->file = g_strdup(policy ? sevmig_policy_file(policy) : "");
     candidate->reason = reason;
     g_ptr_array_add(self->candidates, candidate);
-    if (policy) {
-        self->policy = sevmig_policy_ref(policy);
-        self->source = source;
-    }
+}
+
+/* The same for the one that governs. */
+static void
+choose(SevmigResolution *self, SevmigPolicySource source, SevmigPolicy *policy, char *reason)
+{
+    SevmigCandidate *candidate;
+
+    consider(self, sevmig_policy_name(policy), source, policy, reason);
+    candidate = g_ptr_array_index(self->candidates, self->candidates->len - 1);
+    candidate->chosen = TRUE;
+    self->policy = sevmig_policy_ref(policy);
+    self->source = source;
 }
 
 static void
@@ -64,12 +74,15 @@ consider_named(SevmigResolution *self, const SevmigPolicyStore *store, const cha
     SevmigPolicy *policy = sevmig_policy_store_lookup(store, name);
 
     self->name_unknown = !policy;
-    if (!policy)
-        self->problem = g_strdup_printf("the domain's metadata names the policy \"%s\", "
-                                        "which this host does not have",
-                                        name);
-    consider(self, name, SEVMIG_SOURCE_METADATA, policy,
-             policy ? g_strdup("named in the domain's metadata") : g_strdup(self->problem));
+    if (policy) {
+        choose(self, SEVMIG_SOURCE_METADATA, policy, g_strdup("named in the domain's metadata"));
+        return;
+    }
+    self->problem =
+        g_strdup_printf("the domain's metadata names the policy \"%s\", which this host "
+                        "does not have",
+                        name);
+    consider(self, name, SEVMIG_SOURCE_METADATA, NULL, g_strdup(self->problem));
 }
 
 static void
@@ -79,16 +92,16 @@ consider_inlined(SevmigResolution *self, const SevmigPolicyStore *store, const S
     g_autoptr(SevmigPolicy) policy = sevmig_policy_from_node(
         domain->doc, domain->inlined, sevmig_policy_store_ceiling(store), issues);
     const char *name = sevmig_xml_attr(domain->inlined, "name");
+    g_autofree char *first = NULL;
 
-    if (!policy) {
-        g_autofree char *first = sevmig_policy_issue_format(g_ptr_array_index(issues, 0));
-
-        self->problem =
-            g_strdup_printf("the policy in the domain's metadata is not valid: %s", first);
-        name = name && sevmig_policy_name_valid(name) ? name : "(unnamed)";
+    if (policy) {
+        choose(self, SEVMIG_SOURCE_INLINE, policy, g_strdup("contained in the domain's metadata"));
+        return;
     }
-    consider(self, name, SEVMIG_SOURCE_INLINE, policy,
-             policy ? g_strdup("contained in the domain's metadata") : g_strdup(self->problem));
+    first = sevmig_policy_issue_format(g_ptr_array_index(issues, 0));
+    self->problem = g_strdup_printf("the policy in the domain's metadata is not valid: %s", first);
+    name = name && sevmig_policy_name_valid(name) ? name : "(unnamed)";
+    consider(self, name, SEVMIG_SOURCE_INLINE, NULL, g_strdup(self->problem));
 }
 
 /* Leaves the choice open where the domain has no metadata of ours or it cannot be followed. */
@@ -141,27 +154,74 @@ ranked(const SevmigPolicyStore *store)
     return policies;
 }
 
+/* Why a policy that matches does not govern. */
+static char *
+defeat(const SevmigResolution *self, const SevmigPolicy *policy, gboolean refused)
+{
+    const SevmigPolicy *winner = self->policy;
+    const char *name = winner ? sevmig_policy_name(winner) : "";
+    guint priority = winner ? sevmig_policy_match_priority(winner) : 0;
+    guint count = winner ? sevmig_match_count(winner) : 0;
+
+    if (refused)
+        return g_strdup("the metadata refuses others");
+    if (self->source != SEVMIG_SOURCE_MATCH)
+        return g_strdup("the metadata comes first");
+    if (priority != sevmig_policy_match_priority(policy))
+        return g_strdup_printf("%s has priority %u", name, priority);
+    if (count != sevmig_match_count(policy))
+        return g_strdup_printf("%s has %u conditions", name, count);
+    return g_strdup_printf("%s comes first by name", name);
+}
+
+static void
+consider_match(SevmigResolution *self, SevmigPolicy *policy, const SevmigDomain *domain,
+               gboolean refused)
+{
+    const char *name = sevmig_policy_name(policy);
+    char *failure = sevmig_match_failure(policy, domain);
+    guint count = sevmig_match_count(policy);
+    g_autofree char *matches = NULL, *why = NULL;
+
+    if (failure) {
+        consider(self, name, SEVMIG_SOURCE_MATCH, policy, failure);
+        return;
+    }
+    matches = g_strdup_printf("matches with priority %u and %u condition%s",
+                              sevmig_policy_match_priority(policy), count, count == 1 ? "" : "s");
+    if (!refused && !self->policy) {
+        choose(self, SEVMIG_SOURCE_MATCH, policy, g_steal_pointer(&matches));
+        return;
+    }
+    why = defeat(self, policy, refused);
+    consider(self, name, SEVMIG_SOURCE_MATCH, policy, g_strdup_printf("%s, but %s", matches, why));
+}
+
 static void
 consider_matches(SevmigResolution *self, const SevmigPolicyStore *store, const SevmigDomain *domain,
                  gboolean refused)
 {
     g_autoptr(GPtrArray) policies = ranked(store);
 
-    for (guint i = 0; i < policies->len; i++) {
-        SevmigPolicy *policy = g_ptr_array_index(policies, i);
-        char *failure = sevmig_match_failure(policy, domain);
-        gboolean chosen = !failure && !refused && !self->policy;
+    for (guint i = 0; i < policies->len; i++)
+        consider_match(self, g_ptr_array_index(policies, i), domain, refused);
+}
 
-        if (failure)
-            consider(self, sevmig_policy_name(policy), SEVMIG_SOURCE_MATCH, NULL, failure);
-        else
-            consider(self, sevmig_policy_name(policy), SEVMIG_SOURCE_MATCH, chosen ? policy : NULL,
-                     g_strdup_printf("matches with priority %u and %u condition(s)%s",
-                                     sevmig_policy_match_priority(policy),
-                                     sevmig_match_count(policy),
-                                     chosen    ? ""
-                                     : refused ? ", but the metadata refuses others"
-                                               : ", but another comes first"));
+/* They are no choice, but whoever wrote one may wonder why. */
+static void
+consider_replaced(SevmigResolution *self, const SevmigPolicyStore *store)
+{
+    size_t n;
+    const SevmigPolicyEntry *entries = sevmig_policy_store_list(store, &n);
+
+    for (size_t i = 0; i < n; i++) {
+        const SevmigPolicy *policy = entries[i].policy;
+        const char *name = sevmig_policy_name(policy);
+
+        if (entries[i].state == SEVMIG_POLICY_REPLACED && sevmig_policy_has_match(policy))
+            consider(self, name, SEVMIG_SOURCE_MATCH, policy,
+                     g_strdup_printf("%s is replaced by %s", sevmig_policy_file(policy),
+                                     sevmig_policy_file(sevmig_policy_store_lookup(store, name))));
     }
 }
 
@@ -169,12 +229,15 @@ static void
 consider_default(SevmigResolution *self, const SevmigPolicyStore *store, gboolean refused)
 {
     SevmigPolicy *policy = sevmig_policy_store_lookup(store, "default");
-    gboolean chosen = !refused && !self->policy;
 
-    consider(self, "default", SEVMIG_SOURCE_DEFAULT, chosen ? policy : NULL,
-             g_strdup(chosen    ? "nothing else applies"
-                      : refused ? "the metadata refuses others"
-                                : "another comes first"));
+    if (refused)
+        consider(self, "default", SEVMIG_SOURCE_DEFAULT, policy,
+                 g_strdup("the metadata refuses others"));
+    else if (self->policy)
+        consider(self, "default", SEVMIG_SOURCE_DEFAULT, policy,
+                 g_strdup_printf("%s comes first", sevmig_policy_name(self->policy)));
+    else
+        choose(self, SEVMIG_SOURCE_DEFAULT, policy, g_strdup("nothing else applies"));
 }
 
 static void
@@ -186,6 +249,7 @@ resolve(SevmigResolution *self, const SevmigPolicyStore *store, const SevmigDoma
     consider_metadata(self, store, domain);
     refused = self->problem && self->on_failure == SEVMIG_ON_FAILURE_REFUSE;
     consider_matches(self, store, domain, refused);
+    consider_replaced(self, store);
     consider_default(self, store, refused);
     if (self->policy && sevmig_policy_incoming_on_failure(self->policy) == SEVMIG_ON_FAILURE_REFUSE)
         self->on_failure = SEVMIG_ON_FAILURE_REFUSE;
@@ -210,4 +274,30 @@ sevmig_policy_resolve(const SevmigPolicyStore *store, const char *domain_xml, gs
     self->candidates = g_ptr_array_new_with_free_func(candidate_free);
     resolve(self, store, domain);
     return self;
+}
+
+static void
+add_text(GVariantBuilder *b, const char *key, const char *text)
+{
+    g_variant_builder_add(b, "{sv}", key, g_variant_new_take_string(g_utf8_make_valid(text, -1)));
+}
+
+GVariant *
+sevmig_resolution_to_variant(const SevmigResolution *self)
+{
+    GVariantBuilder b;
+
+    g_variant_builder_init(&b, G_VARIANT_TYPE("aa{sv}"));
+    for (guint i = 0; i < self->candidates->len; i++) {
+        const SevmigCandidate *candidate = g_ptr_array_index(self->candidates, i);
+
+        g_variant_builder_open(&b, G_VARIANT_TYPE_VARDICT);
+        add_text(&b, "name", candidate->name);
+        add_text(&b, "source", sevmig_policy_source_name(candidate->source));
+        add_text(&b, "file", candidate->file);
+        g_variant_builder_add(&b, "{sv}", "chosen", g_variant_new_boolean(candidate->chosen));
+        add_text(&b, "reason", candidate->reason);
+        g_variant_builder_close(&b);
+    }
+    return g_variant_new("(saa{sv})", self->policy ? sevmig_policy_name(self->policy) : "", &b);
 }

@@ -27,6 +27,7 @@ typedef struct {
     char *name;
     SevmigPolicySource source;
     gboolean chosen;
+    char *file;   /* where it was read; "" if this host does not have it */
     char *reason; /* one line: why it was chosen, or the condition that failed */
 } SevmigCandidate;
 
@@ -54,6 +55,10 @@ typedef struct {
 SevmigResolution *sevmig_policy_resolve(const SevmigPolicyStore *store, const char *domain_xml,
                                         gssize length, GError **error);
 void sevmig_resolution_free(SevmigResolution *self);
+
+/* As it is shown, (saa{sv}), floating: the name of the policy chosen, "" if none, and the
+ * candidates with name, source, file, chosen and reason. */
+GVariant *sevmig_resolution_to_variant(const SevmigResolution *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(SevmigResolution, sevmig_resolution_free)
 
 #endif

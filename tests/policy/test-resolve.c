@@ -106,8 +106,8 @@ test_named(Fixture *self, gconstpointer data)
     add(self, "any", POLICY("any", "<match><domain name='*'/></match>"));
     expect(self, DOMAIN(META(NAMED("gentle", ""))),
            "* gentle metadata: named in the domain's metadata\n"
-           "any match: matches with priority 50 and 1 condition(s), but another comes first\n"
-           "default default: another comes first\n");
+           "any match: matches with priority 50 and 1 condition, but the metadata comes first\n"
+           "default default: gentle comes first\n");
 }
 
 static void
@@ -119,8 +119,8 @@ test_unknown_warn(Fixture *self, gconstpointer data)
     expect(self, DOMAIN(META(NAMED("gold", "on-failure='warn'"))),
            "gold metadata: the domain's metadata names the policy \"gold\", which this host does "
            "not have\n"
-           "* any match: matches with priority 50 and 1 condition(s)\n"
-           "default default: another comes first\n");
+           "* any match: matches with priority 50 and 1 condition\n"
+           "default default: any comes first\n");
     resolution = resolve(self, DOMAIN(META(NAMED("gold", ""))));
     g_assert_cmpuint(resolution->on_failure, ==, SEVMIG_ON_FAILURE_WARN);
     g_assert_true(resolution->name_unknown);
@@ -138,7 +138,7 @@ test_unknown_refuse(Fixture *self, gconstpointer data)
     expect(self, xml,
            "gold metadata: the domain's metadata names the policy \"gold\", which this host does "
            "not have\n"
-           "any match: matches with priority 50 and 1 condition(s), but the metadata refuses "
+           "any match: matches with priority 50 and 1 condition, but the metadata refuses "
            "others\n"
            "default default: the metadata refuses others\n");
     resolution = resolve(self, xml);
@@ -153,7 +153,7 @@ test_inlined(Fixture *self, gconstpointer data)
     g_autofree char *bare = g_strdup_printf(DOMAIN(META("%s")), inside);
     g_autofree char *wrapped = g_strdup_printf(DOMAIN(META(WRAPPED("", "%s"))), inside);
     const char *expected = "* own inline: contained in the domain's metadata\n"
-                           "default default: another comes first\n";
+                           "default default: own comes first\n";
     g_autoptr(SevmigResolution) resolution = NULL;
 
     expect(self, bare, expected);
@@ -305,8 +305,8 @@ test_conditions(Fixture *self, gconstpointer data)
             rows[i].reason
                 ? g_strdup_printf("p match: %s\n* default default: nothing else applies\n",
                                   rows[i].reason)
-                : g_strdup("* p match: matches with priority 50 and 1 condition(s)\n"
-                           "default default: another comes first\n");
+                : g_strdup("* p match: matches with priority 50 and 1 condition\n"
+                           "default default: p comes first\n");
 
         add(self, "p", text);
         expect(self, DOMAIN(META(NOVA)), expected);
@@ -341,11 +341,23 @@ test_ranking(Fixture *self, gconstpointer data)
     add(self, "no", POLICY("no", "<match priority='900'><domain name='x'/></match>"));
     expect(self, DOMAIN(""),
            "no match: domain: the name \"db-1\" does not match x\n"
-           "* z match: matches with priority 50 and 2 condition(s)\n"
-           "b match: matches with priority 50 and 1 condition(s), but another comes first\n"
-           "c match: matches with priority 50 and 1 condition(s), but another comes first\n"
-           "a match: matches with priority 40 and 2 condition(s), but another comes first\n"
-           "default default: another comes first\n");
+           "* z match: matches with priority 50 and 2 conditions\n"
+           "b match: matches with priority 50 and 1 condition, but z has 2 conditions\n"
+           "c match: matches with priority 50 and 1 condition, but z has 2 conditions\n"
+           "a match: matches with priority 40 and 2 conditions, but z has priority 50\n"
+           "default default: z comes first\n");
+}
+
+/* Equal in all else, the name decides. */
+static void
+test_name_decides(Fixture *self, gconstpointer data)
+{
+    add(self, "c", POLICY("c", "<match><domain name='*'/></match>"));
+    add(self, "b", POLICY("b", "<match><domain name='*'/></match>"));
+    expect(self, DOMAIN(""),
+           "* b match: matches with priority 50 and 1 condition\n"
+           "c match: matches with priority 50 and 1 condition, but b comes first by name\n"
+           "default default: b comes first\n");
 }
 
 static void
@@ -460,6 +472,7 @@ main(int argc, char **argv)
         {"/policy/resolve/conditions", test_conditions},
         {"/policy/resolve/no-security", test_no_security},
         {"/policy/resolve/ranking", test_ranking},
+        {"/policy/resolve/name-decides", test_name_decides},
         {"/policy/resolve/bad-domains", test_bad_domains},
         {"/policy/resolve/metadata-valid", test_metadata_valid},
         {"/policy/resolve/metadata-invalid", test_metadata_invalid},
