@@ -53,16 +53,22 @@ names_of(const SevmigPolicyStore *store)
     return g_string_free(names, FALSE);
 }
 
-static SevmigPolicyStore *
-open_store(const CliTrial *trial, GError **error)
+SevmigPolicyStore *
+choose_store(const char *const *dirs, const char *ceiling, GError **error)
 {
-    g_autoptr(SevmigPolicyStore) store = NULL;
-    const char *dir = trial->policy_dir;
-    if (dir != NULL && !g_file_test(dir, G_FILE_TEST_IS_DIR)) {
-        g_set_error(error, SEVMIG_ERROR, SEVMIG_ERROR_IO, "--policy-dir %s: not a directory", dir);
-        return NULL;
+    gsize n = dirs != NULL ? g_strv_length((char **)dirs) : 0;
+    for (gsize i = 0; i < n; i++) {
+        if (!g_file_test(dirs[i], G_FILE_TEST_IS_DIR)) {
+            g_set_error(error, SEVMIG_ERROR, SEVMIG_ERROR_IO, "--policy-dir %s: not a directory",
+                        dirs[i]);
+            return NULL;
+        }
     }
-    store = sevmig_policy_store_new(dir != NULL ? "" : NULL, dir, NULL);
+    if (ceiling != NULL && !choose_check_file(ceiling, error))
+        return NULL;
+    const char *lone = n > 0 ? "" : NULL; /* nothing lies over a directory that is named alone */
+    g_autoptr(SevmigPolicyStore) store =
+        sevmig_policy_store_new(n > 1 ? dirs[0] : lone, n > 0 ? dirs[n - 1] : NULL, ceiling);
     return sevmig_policy_store_reload(store, NULL, error) ? g_steal_pointer(&store) : NULL;
 }
 
@@ -71,7 +77,8 @@ choose_policy(const CliTrial *trial, const char *word, GError **error)
 {
     if (is_file(word, ".xml"))
         return sevmig_policy_load(word, NULL, error);
-    g_autoptr(SevmigPolicyStore) store = open_store(trial, error);
+    const char *const dirs[] = {trial->policy_dir, NULL};
+    g_autoptr(SevmigPolicyStore) store = choose_store(dirs, NULL, error);
     if (store == NULL)
         return NULL;
     SevmigPolicy *policy = sevmig_policy_store_lookup(store, word);

@@ -8,11 +8,16 @@
 #define SEVMIGCTL_CHOOSE_H
 
 #include "cli.h"
+#include "sevmig-policy-store.h"
 #include "sevmig-policy.h"
 #include "sevmig-simulation.h"
 
 /* The policy of that name on this host (or in --policy-dir), or in that file. */
 SevmigPolicy *choose_policy(const CliTrial *trial, const char *word, GError **error);
+
+/* The policies of this host, or of `dirs` (NULL or empty: none are named; at most two, the first
+ * lies over the second), with that ceiling (NULL: the host's). */
+SevmigPolicyStore *choose_store(const char *const *dirs, const char *ceiling, GError **error);
 
 /*
  * The workload of that name, or the scenario in that file, with what the options change. `own`: it

@@ -36,8 +36,8 @@ static const Verb verbs[] = {
     {"policy show", "NAME", "print a policy as XML", 1, 1, verb_policy_show},
     {"policy lint", "FILE...", "check policy files or directories, without sevmigd", 1, ANY_NUMBER,
      verb_policy_lint},
-    {"policy explain", "DOMAIN", "tell which policy governs a domain, and why", 1, 1,
-     verb_policy_explain},
+    {"policy explain", "DOMAIN | --xml FILE", "tell which policy governs a domain, and why", 0, 1,
+     verb_policy_explain, explain_options, explain_help},
     {"policy reload", "", "read all policies anew, all or nothing", 0, 0, verb_policy_reload},
     {"simulate", "", "try a policy on a simulated guest, without sevmigd", 0, 0, verb_simulate,
      simulate_options, simulate_help},
@@ -314,6 +314,14 @@ clear_trial(CliTrial *trial)
     g_free(trial->seed);
 }
 
+static void
+clear_explain(CliExplain *explain)
+{
+    g_free(explain->xml);
+    g_strfreev(explain->policy_dirs);
+    g_free(explain->ceiling);
+}
+
 CliExit
 cli_run(int argc, char **argv)
 {
@@ -325,6 +333,7 @@ cli_run(int argc, char **argv)
     CliExit result = parse_leading(&cli, &args, &error) ? run_verb(&cli, args)
                                                         : usage_error("%s", error->message);
     g_clear_object(&cli.bus);
+    clear_explain(&cli.explain);
     g_free(cli.connect);
     clear_trial(&cli.trial);
     return result;

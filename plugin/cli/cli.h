@@ -34,6 +34,13 @@ typedef struct {
     gboolean list;
 } CliTrial;
 
+/* Options of `policy explain`. */
+typedef struct {
+    char *xml; /* a file with domain XML, "-": standard input */
+    char **policy_dirs;
+    char *ceiling;
+} CliExplain;
+
 typedef struct {
     gboolean json;
     char *connect; /* bus address; NULL: the system bus */
@@ -42,6 +49,7 @@ typedef struct {
     gboolean once;        /* watch */
     double interval_s;    /* watch */
     CliTrial trial;       /* simulate, replay */
+    CliExplain explain;   /* policy explain */
     char **args;          /* what remains after verb and options */
     const char *verb;     /* as the user wrote it: "policy show" */
     GDBusConnection *bus; /* once remote_call() needed it */
@@ -77,8 +85,10 @@ CliExit verb_replay(Cli *cli);
 CliExit verb_version(Cli *cli);
 
 /* Their options, where they have some of their own, and what --help says below them. */
+void explain_options(GOptionContext *context, Cli *cli);
 void simulate_options(GOptionContext *context, Cli *cli);
 void replay_options(GOptionContext *context, Cli *cli);
+extern const char explain_help[];
 extern const char simulate_help[];
 extern const char replay_help[];
 

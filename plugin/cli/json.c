@@ -128,3 +128,14 @@ json_variant(GString *out, const char *key, GVariant *value)
         json_string(out, key, text);
     }
 }
+
+void
+json_variants(GString *out, const char *key, GVariant *list)
+{
+    json_open(out, key, '[');
+    for (gsize i = 0; i < g_variant_n_children(list); i++) {
+        g_autoptr(GVariant) item = g_variant_get_child_value(list, i);
+        json_variant(out, NULL, item);
+    }
+    json_close(out, ']');
+}

@@ -19,5 +19,7 @@ void json_bool(GString *out, const char *key, gboolean value);
 
 /* A basic value or dictionary as the bus brings it; other types as their GVariant text. */
 void json_variant(GString *out, const char *key, GVariant *value);
+/* An array of those that `list`, itself an array, holds. */
+void json_variants(GString *out, const char *key, GVariant *list);
 
 #endif

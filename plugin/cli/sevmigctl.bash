@@ -24,7 +24,7 @@ _sevmigctl()
 {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
     local valued=' --connect --timeout --interval --policy --policy-dir --workload --memory --vcpus
-        --dirty-rate --working-set --seed --set '
+        --dirty-rate --working-set --seed --set --xml --ceiling '
     local global='--json --connect --timeout --help' word verb='' sub='' skip=''
     local -a words=()
 
@@ -42,7 +42,7 @@ _sevmigctl()
         --policy) mapfile -t words < <(_sevmigctl_names name policy list) ;;
         --workload) mapfile -t words < <(_sevmigctl_names name simulate --list) ;;
     esac
-    if [[ $prev == --policy || $prev == --workload || $prev == --policy-dir ]]; then
+    if [[ " --policy --workload --policy-dir --xml --ceiling " == *" $prev "* ]]; then
         mapfile -t COMPREPLY < <(compgen -W "${words[*]}" -- "$cur")
         _sevmigctl_files "$cur"
         return
@@ -59,7 +59,10 @@ _sevmigctl()
             ;;
         'policy ') words=(list show lint explain reload) ;;
         'policy show') mapfile -t words < <(_sevmigctl_names name policy list) ;;
-        'policy explain') mapfile -t words < <(virsh list --all --name 2>/dev/null) ;;
+        'policy explain')
+            global+=' --xml --policy-dir --ceiling'
+            mapfile -t words < <(virsh list --all --name 2>/dev/null)
+            ;;
         'simulate '*)
             global+=' --policy --policy-dir --workload --list --memory --vcpus --dirty-rate'
             global+=' --working-set --seed --set --compare --decisions'

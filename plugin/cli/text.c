@@ -72,6 +72,14 @@ char_width(gunichar c)
     return g_unichar_iszerowidth(c) ? 0 : g_unichar_iswide(c) ? 2 : 1;
 }
 
+char *
+text_member(GVariant *dictionary, const char *name)
+{
+    const char *text = "";
+    g_variant_lookup(dictionary, name, "&s", &text);
+    return text_printable(text);
+}
+
 guint
 text_width(const char *text)
 {

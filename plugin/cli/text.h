@@ -17,6 +17,9 @@ char *text_percent(guint64 part, guint64 whole); /* "81 %"; "-" where the whole 
 /* What came over the bus, fit for a terminal: valid UTF-8, one line, no control characters. */
 char *text_printable(const char *text);
 
+/* A string member of a dictionary from the bus, made printable; "" if it is not there. */
+char *text_member(GVariant *dictionary, const char *name);
+
 guint text_width(const char *text);
 /* Cut to `width` with "..." where something is lost. */
 char *text_clip(const char *text, guint width);

@@ -1,27 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* sevmigctl policy list, show, lint, explain, reload */
+/* sevmigctl policy list, show, lint, reload */
 #include "remote.h"
 #include "sevmig-policy-store.h"
-
-/* A string member of a dictionary, fit for a terminal; "" if it is not there. */
-static char *
-member(GVariant *dictionary, const char *name)
-{
-    const char *text = "";
-    g_variant_lookup(dictionary, name, "&s", &text);
-    return text_printable(text);
-}
-
-static void
-put_json_list(GString *out, const char *key, GVariant *list)
-{
-    json_open(out, key, '[');
-    for (gsize i = 0; i < g_variant_n_children(list); i++) {
-        g_autoptr(GVariant) item = g_variant_get_child_value(list, i);
-        json_variant(out, NULL, item);
-    }
-    json_close(out, ']');
-}
 
 /* --- list --- */
 
@@ -38,11 +18,11 @@ list_text(GVariant *policies)
         g_autoptr(GVariant) policy = g_variant_get_child_value(policies, i);
         guint32 priority = 0;
         g_variant_lookup(policy, "priority", "u", &priority);
-        g_ptr_array_add(rows, member(policy, "name"));
-        g_ptr_array_add(rows, member(policy, "state"));
+        g_ptr_array_add(rows, text_member(policy, "name"));
+        g_ptr_array_add(rows, text_member(policy, "state"));
         g_ptr_array_add(rows, g_strdup_printf("%u", priority));
-        g_ptr_array_add(rows, member(policy, "file"));
-        g_ptr_array_add(rows, member(policy, "description"));
+        g_ptr_array_add(rows, text_member(policy, "file"));
+        g_ptr_array_add(rows, text_member(policy, "description"));
     }
     text_table(out, columns, G_N_ELEMENTS(columns), rows, cli_width());
     cli_put(out);
@@ -60,7 +40,7 @@ verb_policy_list(Cli *cli)
         return cli_fail(cli, error);
     g_autoptr(GVariant) policies = g_variant_get_child_value(reply, 0);
     if (cli->json) {
-        put_json_list(out, NULL, policies);
+        json_variants(out, NULL, policies);
         cli_put_json(out);
     } else {
         list_text(policies);
@@ -139,57 +119,6 @@ verb_policy_lint(Cli *cli)
     else
         cli_put(out);
     return good ? CLI_OK : CLI_FAILURE;
-}
-
-/* --- explain --- */
-
-static void
-explain_text(const char *domain, const char *policy, GVariant *candidates)
-{
-    static const TextColumn columns[] = {
-        {"", FALSE, 0}, {"POLICY", FALSE, 0}, {"SOURCE", FALSE, 1}, {"REASON", FALSE, 0}};
-    g_autoptr(GPtrArray) rows = g_ptr_array_new_with_free_func(g_free);
-    g_autoptr(GString) out = g_string_new(NULL);
-    g_autofree char *name = text_printable(policy);
-    g_string_append_printf(out, *name != '\0' ? "%s: governed by %s\n" : "%s: refused\n", domain,
-                           name);
-    for (gsize i = 0; i < g_variant_n_children(candidates); i++) {
-        g_autoptr(GVariant) candidate = g_variant_get_child_value(candidates, i);
-        gboolean chosen = FALSE;
-        g_variant_lookup(candidate, "chosen", "b", &chosen);
-        g_ptr_array_add(rows, g_strdup(chosen ? "*" : "-"));
-        g_ptr_array_add(rows, member(candidate, "name"));
-        g_ptr_array_add(rows, member(candidate, "source"));
-        g_ptr_array_add(rows, member(candidate, "reason"));
-    }
-    if (rows->len > 0)
-        text_table(out, columns, G_N_ELEMENTS(columns), rows, cli_width());
-    cli_put(out);
-}
-
-CliExit
-verb_policy_explain(Cli *cli)
-{
-    g_autoptr(GError) error = NULL;
-    g_autoptr(GString) out = g_string_new(NULL);
-    g_autoptr(GVariant) candidates = NULL;
-    const char *policy;
-    g_autoptr(GVariant) reply =
-        remote_call(cli, "Explain", g_variant_new("(s)", cli->args[0]), "(saa{sv})", &error);
-    if (reply == NULL)
-        return cli_fail(cli, error);
-    g_variant_get(reply, "(&s@aa{sv})", &policy, &candidates);
-    if (cli->json) {
-        json_open(out, NULL, '{');
-        json_string(out, "domain", cli->args[0]);
-        json_string(out, "policy", policy);
-        put_json_list(out, "candidates", candidates);
-        json_close(out, '}');
-        cli_put_json(out);
-    } else {
-        explain_text(cli->args[0], policy, candidates);
-    }
-    return CLI_OK;
 }
 
 /* --- reload --- */

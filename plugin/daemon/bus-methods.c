@@ -95,6 +95,15 @@ call_reload_policies(SevmigBusObject *object, GVariant *parameters, GError **err
     return g_variant_new("(u)", count);
 }
 
+static GVariant *
+call_explain_xml(SevmigBusObject *object, GVariant *parameters, GError **error)
+{
+    const char *xml;
+
+    g_variant_get(parameters, "(&s)", &xml);
+    return object->bus->ops->explain_xml(xml, object->bus->user_data, error);
+}
+
 static void request_explain(Request *request);
 
 /* Exactly one of `call` (answers at once) and `start` (answers later) is set. */
@@ -113,6 +122,7 @@ static const MethodRow methods[] = {
     {SEVMIG_MANAGER_INTERFACE, "ListPolicies", SEVMIG_POLKIT_READ, call_list_policies, NULL},
     {SEVMIG_MANAGER_INTERFACE, "GetPolicy", SEVMIG_POLKIT_READ, call_get_policy, NULL},
     {SEVMIG_MANAGER_INTERFACE, "Explain", SEVMIG_POLKIT_READ, NULL, request_explain},
+    {SEVMIG_MANAGER_INTERFACE, "ExplainXml", SEVMIG_POLKIT_READ, call_explain_xml, NULL},
     {SEVMIG_MANAGER_INTERFACE, "ReloadPolicies", SEVMIG_POLKIT_RELOAD_POLICIES,
      call_reload_policies, NULL},
 };

@@ -27,6 +27,8 @@ typedef struct {
     void (*explain)(const char *domain, GAsyncReadyCallback callback, gpointer callback_data,
                     gpointer user_data);
     GVariant *(*explain_finish)(GAsyncResult *result, GError **error);
+    /* The same of a domain's XML, floating. */
+    GVariant *(*explain_xml)(const char *xml, gpointer user_data, GError **error);
     /* The name is ours (TRUE), or another's or the bus gone (FALSE): then nothing works any more.
      */
     void (*name_changed)(gboolean owned, gpointer user_data);

@@ -381,6 +381,14 @@ bus_explain_finish(GAsyncResult *result, GError **error)
     return g_task_propagate_pointer(G_TASK(result), error);
 }
 
+static GVariant *
+bus_explain_xml(const char *xml, gpointer user_data, GError **error)
+{
+    SevmigDaemon *self = user_data;
+
+    return sevmig_policies_explain(self->policies, xml, error);
+}
+
 static void
 bus_name_changed(gboolean owned, gpointer user_data)
 {
@@ -409,6 +417,7 @@ static const SevmigBusOps bus_ops = {
     .reload_policies = bus_reload_policies,
     .explain = bus_explain,
     .explain_finish = bus_explain_finish,
+    .explain_xml = bus_explain_xml,
     .name_changed = bus_name_changed,
 };
 

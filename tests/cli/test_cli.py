@@ -63,8 +63,10 @@ POLICIES = GLib.Variant("(aa{sv})", ([
      "state": GLib.Variant("s", "replaced")}],))
 EXPLANATION = GLib.Variant("(saa{sv})", ("low-downtime", [
     {"name": GLib.Variant("s", "low-downtime"), "source": GLib.Variant("s", "metadata"),
+     "file": GLib.Variant("s", "/etc/sevmig/policies/low-downtime.xml"),
      "chosen": GLib.Variant("b", True), "reason": GLib.Variant("s", "named in the domain's metadata")},
     {"name": GLib.Variant("s", "gentle"), "source": GLib.Variant("s", "match"),
+     "file": GLib.Variant("s", "/usr/share/sevmig/policies/gentle.xml"),
      "chosen": GLib.Variant("b", False), "reason": GLib.Variant("s", "the domain's name is not \"web-*\"")}]))
 
 
@@ -110,13 +112,15 @@ class CliCase(unittest.TestCase):
         self.assertRegex(done.stderr, r"\Asevmigctl: [^\n]+\n\Z")
         return done.stderr
 
+    def golden_text(self, name):
+        with open(os.path.join(GOLDEN, name), encoding="utf-8") as stream:
+            return stream.read()
+
     def golden(self, name, text):
-        path = os.path.join(GOLDEN, name)
         if UPDATE:
-            with open(path, "w", encoding="utf-8") as stream:
+            with open(os.path.join(GOLDEN, name), "w", encoding="utf-8") as stream:
                 stream.write(text)
-        with open(path, encoding="utf-8") as stream:
-            self.assertEqual(text, stream.read(), f"{name}: rewrite with --update if this is meant")
+        self.assertEqual(text, self.golden_text(name), f"{name}: rewrite with --update if this is meant")
 
     def fits(self, text, width):
         for line in text.splitlines():
@@ -328,7 +332,23 @@ class Policies(CliCase):
         daemon.answers["Explain", ("bad",)] = GLib.Variant("(saa{sv})", ("", []))
         self.golden("policy-explain.txt", self.good("policy", "explain", "db-1"))
         self.golden("policy-explain.json", self.good("policy", "explain", "db-1", "--json"))
-        self.assertEqual(self.good("policy", "explain", "bad"), "bad: refused\n")
+        self.assertEqual(self.good("policy", "explain", "bad"),
+                         "bad: refused\nby the policies that sevmigd has in force\n")
+
+    def test_explain_xml(self):
+        daemon = self.serve()
+        with tempfile.NamedTemporaryFile("w", suffix=".xml") as file:
+            file.write("<domain><name>n\u00e4her</name></domain>")
+            file.flush()
+            daemon.answers["ExplainXml", ("<domain><name>n\u00e4her</name></domain>",)] = EXPLANATION
+            text = self.good("policy", "explain", "--xml", file.name)
+            self.assertEqual(text, self.golden_text("policy-explain.txt").replace("db-1", file.name))
+            told = json.loads(self.good("policy", "explain", "--xml", file.name, "--json"))
+            self.assertEqual((told["xml"], told["policy"], told["directories"]),
+                             (file.name, "low-downtime", []))
+            refused = ("org.sevmig1.Error.NotAuthorized", "not authorized")
+            daemon.answers["ExplainXml", ("<domain><name>n\u00e4her</name></domain>",)] = refused
+            self.assertIn("not authorized", self.fails(1, "policy", "explain", "--xml", file.name))
 
     def test_reload(self):
         daemon = self.serve()
@@ -449,8 +469,8 @@ class Completion(CliCase):
 
     def test_every_option(self):
         """Completion knows the options that --help names."""
-        for verb in ("list", "watch", "simulate", "replay"):
-            named = set(re.findall(r"(?m)^  (?:-h, )?(--[a-z-]+)", self.good(verb, "--help")))
+        for verb in ("list", "watch", "policy explain", "simulate", "replay"):
+            named = set(re.findall(r"(?m)^  (?:-h, )?(--[a-z-]+)", self.good(*verb.split(), "--help")))
             self.assertEqual(set(self.complete(f"sevmigctl {verb} --")), named, verb)
 
     def test_words(self):

@@ -21,6 +21,7 @@ import dbusmock
 SEVMIGD = os.environ["SEVMIGD"]
 SEVMIGCTL = os.environ["SEVMIGCTL"]
 DOCUMENTS = pathlib.Path(__file__).resolve().parent.parent / "policy"
+CASES = DOCUMENTS / "explain"
 NAME, PATH = "org.sevmig1", "/org/sevmig1"
 MANAGER = "org.sevmig1.Manager"
 POLKIT = "org.freedesktop.PolicyKit1"
@@ -76,13 +77,16 @@ class BusCase(unittest.TestCase):
             self.process.terminate()
             self.assertEqual(self.process.wait(20), 0, self.log())
 
-    def start(self, *options):
+    def places(self):
+        """Where the policies are."""
+        return "--policy-dir", str(self.policies), "--ceiling", str(self.dir / "ceiling.xml")
+
+    def start(self):
         self.log_file = open(self.dir / "log", "ab")
         process = subprocess.Popen(
             [SEVMIGD, "--connect", "test:///default", "--bus", self.address, "--state-dir",
-             str(self.dir / "state"), "--policy-dir", str(self.policies), "--ceiling",
-             str(self.dir / "ceiling.xml"), "--log-level", "info", *options],
-            stderr=self.log_file)
+             str(self.dir / "state"), "--log-level", "info", *self.places()],
+            stderr=self.log_file, cwd=CASES)
         self.log_file.close()
         wait_until("the name is taken or sevmigd ends",
                    lambda: self.bus.name_has_owner(NAME) or process.poll() is not None)
@@ -141,7 +145,7 @@ class Refusing(BusCase):
         self.allow()
         for method, *args in (("ListMigrations", True), ("ListPolicies",),
                               ("GetPolicy", "default"), ("Explain", "test"),
-                              ("ReloadPolicies",)):
+                              ("ExplainXml", "<domain/>"), ("ReloadPolicies",)):
             with self.subTest(method):
                 message = self.refuse("org.sevmig1.Error.NotAuthorized", method, *args)
                 self.assertIn("org.sevmig1.", message)
@@ -265,6 +269,37 @@ class Linting(BusCase):
                 shutil.copy(path, target)
                 self.assertEqual(self.call("ReloadPolicies"), 2, path)
         self.assertEqual(self.said(), [])
+
+
+class Explaining(BusCase):
+    """sevmigd explains the cases of tests/policy/explain as sevmigctl does by itself."""
+
+    def places(self):
+        return "--policy-dir", "etc", "--policy-dir", "share", "--ceiling", "ceiling.xml"
+
+    def explain(self, path):
+        done = subprocess.run([SEVMIGCTL, "--connect", self.address, "policy", "explain", "--xml", path.name],
+                              cwd=CASES, capture_output=True, text=True, timeout=60, check=False)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        return done.stdout.splitlines()
+
+    def test_cases(self):
+        cases = [path for path in CASES.glob("*.xml") if path.name != "ceiling.xml"]
+        self.assertGreaterEqual(len(cases), 10)
+        for path in cases:
+            with self.subTest(path.stem):
+                alone = path.with_suffix(".txt").read_text().splitlines()
+                self.assertEqual(self.explain(path),
+                                 [*alone[:-1], "by the policies that sevmigd has in force"])
+
+    def test_bounds(self):
+        for xml, expected in (("<domain>", "not well-formed"), ("<network/>", "expected <domain>"),
+                              ("<!DOCTYPE d [<!ENTITY e 'x'>]><domain/>", "document type"),
+                              ("<domain>" + " " * (1 << 20) + "</domain>", "too large"),
+                              ("<domain>" + "<a/>" * 70000 + "</domain>", "more than 65536 elements")):
+            with self.subTest(expected):
+                message = self.refuse("org.sevmig1.Error.Invalid", "ExplainXml", xml)
+                self.assertIn(expected, message)
 
 
 class Living(BusCase):
