@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The knob table, the RELAX NG and the manual page say the same. What one knows and another does
- * not, in either direction, fails here.
+ * The knob table, the RELAX NG, the manual page and the documents of tests/policy say the same.
+ * What one knows and another does not, in either direction, fails here.
  */
 #include <libxml/parser.h>
 
 #include "policy-test.h"
-#include "sevmig-policy-knobs.h"
+#include "sevmig-policy-internal.h"
+#include "sevmig-policy-store.h"
 
 #define NS "urn:sevmig:policy:1"
 #define RNG_NS "http://relaxng.org/ns/structure/1.0"
@@ -285,6 +286,67 @@ test_manual_no_more(void)
     g_assert_cmpuint(entries, ==, n);
 }
 
+/* What the valid documents set, as bits. */
+static guint64
+given_by_documents(void)
+{
+    g_autoptr(GPtrArray) documents = test_documents("tests/policy/valid");
+    guint64 given = 0;
+
+    for (guint i = 0; i < documents->len; i++) {
+        g_autoptr(SevmigPolicy) policy =
+            sevmig_policy_load(g_ptr_array_index(documents, i), NULL, NULL);
+
+        given |= policy ? policy->given : 0; /* the others are ceilings */
+    }
+    return given;
+}
+
+static void
+lint_all(const char *relative, GPtrArray *issues)
+{
+    g_autoptr(GPtrArray) documents = test_documents(relative);
+
+    for (guint i = 0; i < documents->len; i++)
+        sevmig_policy_lint(g_ptr_array_index(documents, i), issues);
+}
+
+/* Whether one of the faults is that of a value of this knob. */
+static gboolean
+is_faulted(const SevmigKnob *knob, const GPtrArray *issues)
+{
+    g_autofree char *label = sevmig_knob_label(knob);
+    g_autofree char *start = g_strconcat(label, ": \"", NULL);
+
+    for (guint i = 0; i < issues->len; i++) {
+        const SevmigPolicyIssue *issue = g_ptr_array_index(issues, i);
+
+        if (g_str_has_prefix(issue->text, start))
+            return TRUE;
+    }
+    return FALSE;
+}
+
+/* No knob without a document that sets it and one that gets it wrong. */
+static void
+test_documents_of_each(void)
+{
+    g_autoptr(GPtrArray) issues = sevmig_policy_issues_new();
+    guint64 given = given_by_documents();
+    gsize n;
+    const SevmigKnob *knobs = sevmig_knobs(&n);
+
+    lint_all("tests/policy/invalid", issues);
+    lint_all("tests/policy/absurd", issues);
+    for (gsize i = 0; i < n; i++) {
+        g_autofree char *label = sevmig_knob_label(&knobs[i]);
+
+        g_test_message("%s %s", knobs[i].element, label);
+        g_assert_true((given >> i) & 1);
+        g_assert_true(is_faulted(&knobs[i], issues));
+    }
+}
+
 static void
 check_row(const SevmigKnob *knob)
 {
@@ -344,5 +406,6 @@ main(int argc, char **argv)
     g_test_add_func("/policy/knobs/schema-names", test_schema_names);
     g_test_add_func("/policy/knobs/manual", test_manual);
     g_test_add_func("/policy/knobs/manual-no-more", test_manual_no_more);
+    g_test_add_func("/policy/knobs/documents", test_documents_of_each);
     return g_test_run();
 }
