@@ -137,6 +137,14 @@ method_find(const char *interface, const char *method)
     return NULL;
 }
 
+const char *
+sevmig_bus_method_action(const char *interface, const char *method)
+{
+    const MethodRow *row = method_find(interface, method);
+
+    return row != NULL ? row->action : NULL;
+}
+
 static void
 request_free(Request *request)
 {

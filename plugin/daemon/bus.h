@@ -51,6 +51,9 @@ void sevmig_bus_remove(SevmigBus *self, const SevmigInfo *info);
 /* LibvirtState, PolicyError or the number of migrations may have changed. */
 void sevmig_bus_manager_changed(SevmigBus *self);
 
+/* The polkit action that a method needs; NULL: there is no row, nobody may call it. */
+const char *sevmig_bus_method_action(const char *interface, const char *method);
+
 /* "/org/sevmig1/migration/ID" with what a path cannot hold escaped; caller frees. */
 char *sevmig_bus_path(const char *id);
 

@@ -148,6 +148,22 @@ class Migrations(CliCase):
         self.assertEqual(len(only), len(CONVERGING))
         self.assertEqual(len(json.loads(self.good("--json", "list", "--all"))), 2)
 
+    def test_every_property(self):
+        """What the interface has arrives, each property under its own key."""
+        daemon = self.serve()
+        by_type = {"s": "text {}", "u": "{}", "t": "{}", "d": "{}.5"}
+        values = {info.name: by_type[info.signature].format(1000 + number) for number, info
+                  in enumerate(daemon.interfaces["org.sevmig1.Migration"].properties)}
+        daemon.add("m", {name: text if text.startswith("text") else float(text) if "." in text else int(text)
+                         for name, text in values.items()})
+        told, = json.loads(self.good("list", "--json"))
+        self.assertEqual(sorted(map(str, told.values())), sorted(values.values()))
+        for name, text in values.items():
+            words = re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
+            own, = [key for key, value in told.items() if str(value) == text]
+            self.assertTrue(own.startswith(words) or own in ("dirty_pages_per_s", "encrypt_pages_per_s"),
+                            f"{name} arrives as {own}")
+
     def test_list_nothing(self):
         self.serve((FAILED, False))
         self.assertEqual(self.good("list"), "no migrations\n")
