@@ -38,6 +38,10 @@ static const Verb verbs[] = {
      verb_policy_lint},
     {"policy explain", "DOMAIN | --xml FILE", "tell which policy governs a domain, and why", 0, 1,
      verb_policy_explain, explain_options, explain_help},
+    {"policy assign", "DOMAIN NAME", "write into a domain which policy governs it", 2, 2,
+     verb_policy_assign, assign_options, assign_help},
+    {"policy unassign", "DOMAIN", "take the policy out of a domain", 1, 1, verb_policy_unassign,
+     unassign_options, assign_help},
     {"policy reload", "", "read all policies anew, all or nothing", 0, 0, verb_policy_reload},
     {"simulate", "", "try a policy on a simulated guest, without sevmigd", 0, 0, verb_simulate,
      simulate_options, simulate_help},
@@ -194,7 +198,8 @@ no_verb(char **args)
         print_verbs("policy ");
         return CLI_OK;
     }
-    return usage_error("\"policy\" needs one of list, show, lint, explain, reload%s%s%s",
+    return usage_error("\"policy\" needs one of list, show, lint, explain, assign, unassign, "
+                       "reload%s%s%s",
                        args[1] != NULL ? ", not \"" : "", args[1] != NULL ? args[1] : "",
                        args[1] != NULL ? "\"" : "");
 }
@@ -322,6 +327,13 @@ clear_explain(CliExplain *explain)
     g_free(explain->ceiling);
 }
 
+static void
+clear_assign(CliAssign *assign)
+{
+    g_free(assign->uri);
+    g_free(assign->on_failure);
+}
+
 CliExit
 cli_run(int argc, char **argv)
 {
@@ -334,6 +346,7 @@ cli_run(int argc, char **argv)
                                                         : usage_error("%s", error->message);
     g_clear_object(&cli.bus);
     clear_explain(&cli.explain);
+    clear_assign(&cli.assign);
     g_free(cli.connect);
     clear_trial(&cli.trial);
     return result;

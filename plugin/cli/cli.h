@@ -41,6 +41,15 @@ typedef struct {
     char *ceiling;
 } CliExplain;
 
+/* Options of `policy assign` and `policy unassign`. */
+typedef struct {
+    char *uri; /* NULL: libvirt's own default, or else the system's QEMU */
+    gboolean config;
+    gboolean live;
+    char *on_failure;
+    gboolean unknown;
+} CliAssign;
+
 typedef struct {
     gboolean json;
     char *connect; /* bus address; NULL: the system bus */
@@ -50,6 +59,7 @@ typedef struct {
     double interval_s;    /* watch */
     CliTrial trial;       /* simulate, replay */
     CliExplain explain;   /* policy explain */
+    CliAssign assign;     /* policy assign, unassign */
     char **args;          /* what remains after verb and options */
     const char *verb;     /* as the user wrote it: "policy show" */
     GDBusConnection *bus; /* once remote_call() needed it */
@@ -79,15 +89,20 @@ CliExit verb_policy_list(Cli *cli);
 CliExit verb_policy_show(Cli *cli);
 CliExit verb_policy_lint(Cli *cli);
 CliExit verb_policy_explain(Cli *cli);
+CliExit verb_policy_assign(Cli *cli);
+CliExit verb_policy_unassign(Cli *cli);
 CliExit verb_policy_reload(Cli *cli);
 CliExit verb_simulate(Cli *cli);
 CliExit verb_replay(Cli *cli);
 CliExit verb_version(Cli *cli);
 
 /* Their options, where they have some of their own, and what --help says below them. */
+void assign_options(GOptionContext *context, Cli *cli);
+void unassign_options(GOptionContext *context, Cli *cli);
 void explain_options(GOptionContext *context, Cli *cli);
 void simulate_options(GOptionContext *context, Cli *cli);
 void replay_options(GOptionContext *context, Cli *cli);
+extern const char assign_help[];
 extern const char explain_help[];
 extern const char simulate_help[];
 extern const char replay_help[];

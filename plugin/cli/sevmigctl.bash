@@ -24,8 +24,9 @@ _sevmigctl()
 {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
     local valued=' --connect --timeout --interval --policy --policy-dir --workload --memory --vcpus
-        --dirty-rate --working-set --seed --set --xml --ceiling '
-    local global='--json --connect --timeout --help' word verb='' sub='' skip=''
+        --dirty-rate --working-set --seed --set --xml --ceiling --uri
+        --on-failure '
+    local global='--json --connect --timeout --help' word verb='' sub='' third='' skip=''
     local -a words=()
 
     COMPREPLY=()
@@ -35,12 +36,22 @@ _sevmigctl()
         elif [[ $word == -* && $valued == *[[:space:]]"$word"[[:space:]]* ]]; then
             skip=yes
         elif [[ $word != -* ]]; then
-            if [[ -z $verb ]]; then verb=$word; elif [[ -z $sub ]]; then sub=$word; fi
+            if [[ -z $verb ]]; then
+                verb=$word
+            elif [[ -z $sub ]]; then
+                sub=$word
+            else
+                third=$word
+            fi
         fi
     done
     case $prev in
         --policy) mapfile -t words < <(_sevmigctl_names name policy list) ;;
         --workload) mapfile -t words < <(_sevmigctl_names name simulate --list) ;;
+        --on-failure)
+            mapfile -t COMPREPLY < <(compgen -W 'warn refuse' -- "$cur")
+            return
+            ;;
     esac
     if [[ " --policy --workload --policy-dir --xml --ceiling " == *" $prev "* ]]; then
         mapfile -t COMPREPLY < <(compgen -W "${words[*]}" -- "$cur")
@@ -57,11 +68,20 @@ _sevmigctl()
             global+=' --once --interval'
             [[ -z $sub ]] && mapfile -t words < <(_sevmigctl_names domain list)
             ;;
-        'policy ') words=(list show lint explain reload) ;;
+        'policy ') words=(list show lint explain assign unassign reload) ;;
         'policy show') mapfile -t words < <(_sevmigctl_names name policy list) ;;
         'policy explain')
             global+=' --xml --policy-dir --ceiling'
             mapfile -t words < <(virsh list --all --name 2>/dev/null)
+            ;;
+        'policy assign' | 'policy unassign')
+            global+=' --uri --live --config'
+            [[ $sub == assign ]] && global+=' --on-failure --unknown'
+            if [[ -z $third ]]; then
+                mapfile -t words < <(virsh list --all --name 2>/dev/null)
+            elif [[ $sub == assign ]]; then
+                mapfile -t words < <(_sevmigctl_names name policy list)
+            fi
             ;;
         'simulate '*)
             global+=' --policy --policy-dir --workload --list --memory --vcpus --dirty-rate'

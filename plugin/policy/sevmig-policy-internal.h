@@ -84,11 +84,6 @@ void sevmig_match_clear(SevmigMatch *match);
 /* Whether `text` as a whole matches a pattern of literal characters, '*' and '?'. */
 gboolean sevmig_glob_match(const char *pattern, const char *text);
 
-/* Whether a name may be that of a policy, and what one looks like. */
-gboolean sevmig_policy_name_valid(const char *name);
-#define SEVMIG_POLICY_NAME_EXPECTED                                                                \
-    "1 to 63 letters, digits, '.', '_' or '-', beginning with a letter or digit"
-
 /* What the attributes of conditions hold. */
 #define SEVMIG_MATCH_STRING_MAX 255
 #define SEVMIG_MATCH_STRING_EXPECTED "1 to 255 characters"

@@ -46,6 +46,11 @@ typedef enum {
     SEVMIG_ON_FAILURE_REFUSE, /* do not migrate */
 } SevmigOnFailure;
 
+/* Whether a name may be that of a policy, and what one looks like. */
+gboolean sevmig_policy_name_valid(const char *name);
+#define SEVMIG_POLICY_NAME_EXPECTED                                                                \
+    "1 to 63 letters, digits, '.', '_' or '-', beginning with a letter or digit"
+
 typedef struct SevmigPolicy SevmigPolicy;
 
 /*

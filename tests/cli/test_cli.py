@@ -366,6 +366,41 @@ class Policies(CliCase):
             daemon.answers["ExplainXml", ("<domain><name>n\u00e4her</name></domain>",)] = refused
             self.assertIn("not authorized", self.fails(1, "policy", "explain", "--xml", file.name))
 
+    # libvirt is its test driver: a host in the memory of the program that asks.
+    TEST_HOST = ("--uri", "test:///default")
+
+    def test_assign(self):
+        daemon = self.serve()
+        daemon.answers["GetPolicy", ("gentle",)] = GLib.Variant("(s)", ("<policy/>",))
+        daemon.answers["GetPolicy", ("gold",)] = ("org.sevmig1.Error.NotFound", "no policy")
+        assign = ("policy", "assign", *self.TEST_HOST)
+        self.assertEqual(self.good(*assign, "test", "gentle"), "test: assigned gentle\n")
+        self.assertEqual(json.loads(self.good(*assign, "test", "gentle", "--json", "--live", "--config",
+                                              "--on-failure", "refuse")),
+                         {"domain": "test", "policy": "gentle"})
+        self.assertIn('this host has no policy "gold"', self.fails(1, *assign, "test", "gold"))
+        self.assertEqual(self.good(*assign, "test", "gold", "--unknown"), "test: assigned gold\n")
+        self.assertIn("not a policy name", self.fails(1, *assign, "test", "a'/><b", "--unknown"))
+        self.assertIn("domain other of test:///default", self.fails(1, *assign, "other", "gentle"))
+        self.assertIn("not maybe", self.fails(2, *assign, "test", "gentle", "--on-failure", "maybe"))
+        daemon.answers["GetPolicy", ("gentle",)] = ("org.sevmig1.Error.NotAuthorized", "not authorized")
+        message = self.fails(1, *assign, "test", "gentle")
+        self.assertIn("--unknown does without", message)
+        self.assertIn("not authorized", message)
+
+    def test_assign_without_sevmigd(self):
+        """The policies that it would read are known; a bus that is named must answer."""
+        assign = ("policy", "assign", *self.TEST_HOST, "test")
+        self.assertEqual(self.good(*assign, "default"), "test: assigned default\n")
+        self.assertIn("no policy", self.fails(1, *assign, "no-such-policy"))
+        self.assertIn("not running", self.fails(1, *assign, "default", "--connect", self.bus.address))
+
+    def test_unassign(self):
+        self.assertEqual(self.good("policy", "unassign", *self.TEST_HOST, "test"),
+                         "test: no policy of its own\n")
+        self.assertIn("--uri chooses another",
+                      self.fails(1, "policy", "unassign", "test", "--uri", "test:///no/such/file"))
+
     def test_reload(self):
         daemon = self.serve()
         daemon.answers["ReloadPolicies", ()] = GLib.Variant("(u)", (5,))
@@ -449,7 +484,7 @@ class Trouble(CliCase):
     def test_help(self):
         text = self.good("--help")
         for verb in ("list", "show", "watch", "policy list", "policy show", "policy lint",
-                     "policy explain", "policy reload", "simulate", "replay", "version"):
+                     "policy explain", "policy assign", "policy unassign", "policy reload", "simulate", "replay", "version"):
             self.assertRegex(text, rf"(?m)^  {verb} ")
             self.assertIn("Usage:", self.good(*verb.split(), "--help"))
         self.assertIn("policy reload", self.good("policy", "--help"))
@@ -485,7 +520,8 @@ class Completion(CliCase):
 
     def test_every_option(self):
         """Completion knows the options that --help names."""
-        for verb in ("list", "watch", "policy explain", "simulate", "replay"):
+        for verb in ("list", "watch", "policy explain", "policy assign", "policy unassign", "simulate",
+                     "replay"):
             named = set(re.findall(r"(?m)^  (?:-h, )?(--[a-z-]+)", self.good(*verb.split(), "--help")))
             self.assertEqual(set(self.complete(f"sevmigctl {verb} --")), named, verb)
 

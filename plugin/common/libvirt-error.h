@@ -2,8 +2,8 @@
 /*
  * libvirt-error.h - libvirt's errors in our domain
  */
-#ifndef SEVMIGD_LIBVIRT_ERROR_H
-#define SEVMIGD_LIBVIRT_ERROR_H
+#ifndef SEVMIG_LIBVIRT_ERROR_H
+#define SEVMIG_LIBVIRT_ERROR_H
 
 #include <glib.h>
 
