@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon-private.h"
+#include "log.h"
+#include "outgoing.h"
+#include "sevmig-error.h"
+#include "worker.h"
+
+#define EXPLAIN_TIMEOUT_MS 10000u
+
+static const char *
+bus_libvirt_state(gpointer user_data)
+{
+    SevmigDaemon *self = user_data;
+
+    return self->link != NULL ? sevmig_link_state(self->link) : "";
+}
+
+static const char *
+bus_policy_error(gpointer user_data)
+{
+    SevmigDaemon *self = user_data;
+
+    return sevmig_policies_error(self->policies);
+}
+
+static GVariant *
+bus_list_policies(gpointer user_data)
+{
+    SevmigDaemon *self = user_data;
+
+    return sevmig_policies_list(self->policies);
+}
+
+static char *
+bus_get_policy(const char *name, gpointer user_data, GError **error)
+{
+    SevmigDaemon *self = user_data;
+
+    return sevmig_policies_get(self->policies, name, error);
+}
+
+static gboolean
+bus_reload_policies(guint *count, gpointer user_data, GError **error)
+{
+    SevmigDaemon *self = user_data;
+    gboolean ok = sevmig_policies_reload(self->policies, count, error);
+
+    sevmig_bus_manager_changed(self->bus);
+    return ok;
+}
+
+typedef struct {
+    virConnectPtr connection;
+    char *domain;
+} Question;
+
+static void
+question_free(gpointer data)
+{
+    Question *question = data;
+
+    virConnectClose(question->connection);
+    g_free(question->domain);
+    g_free(question);
+}
+
+static gpointer
+question_thread(gpointer data, GError **error)
+{
+    Question *question = data;
+
+    return sevmig_outgoing_describe(question->connection, question->domain, error);
+}
+
+static void
+question_answered(GObject *source_object, GAsyncResult *result, gpointer user_data)
+{
+    g_autoptr(GTask) task = user_data;
+    SevmigDaemon *self = g_task_get_task_data(task);
+    GError *error = NULL;
+    g_autofree char *xml = sevmig_worker_run_finish(result, &error);
+    GVariant *answer = NULL;
+
+    if (xml != NULL)
+        answer = sevmig_policies_explain(self->policies, xml, &error);
+    if (answer != NULL)
+        g_task_return_pointer(task, g_variant_ref_sink(answer), (GDestroyNotify)g_variant_unref);
+    else
+        g_task_return_error(task, error);
+}
+
+static void
+bus_explain(const char *domain, GAsyncReadyCallback callback, gpointer callback_data,
+            gpointer user_data)
+{
+    SevmigDaemon *self = user_data;
+    g_autoptr(GTask) task = g_task_new(NULL, NULL, callback, callback_data);
+    virConnectPtr connection = self->link != NULL ? sevmig_link_connection(self->link) : NULL;
+    Question *question;
+
+    if (connection == NULL) {
+        g_task_return_new_error(task, SEVMIG_ERROR, SEVMIG_ERROR_UNAVAILABLE,
+                                "libvirt is not connected: %s", bus_libvirt_state(self));
+        return;
+    }
+    g_task_set_task_data(task, self, NULL);
+    question = g_new0(Question, 1);
+    virConnectRef(connection);
+    question->connection = connection;
+    question->domain = g_strdup(domain);
+    sevmig_worker_run_async("libvirt", question_thread, question, question_free, g_free,
+                            EXPLAIN_TIMEOUT_MS, self->cancellable, question_answered,
+                            g_steal_pointer(&task));
+}
+
+static GVariant *
+bus_explain_finish(GAsyncResult *result, GError **error)
+{
+    return g_task_propagate_pointer(G_TASK(result), error);
+}
+
+static GVariant *
+bus_explain_xml(const char *xml, gpointer user_data, GError **error)
+{
+    SevmigDaemon *self = user_data;
+
+    return sevmig_policies_explain(self->policies, xml, error);
+}
+
+static void
+bus_name_changed(gboolean owned, gpointer user_data)
+{
+    SevmigDaemon *self = user_data;
+
+    if (!owned) {
+        sevmig_log(G_LOG_LEVEL_CRITICAL, NULL,
+                   "cannot have the bus name: another sevmigd has it, or the bus does not let us, "
+                   "or is gone");
+        self->failed = TRUE;
+        if (!self->stopping)
+            sevmig_daemon_stop(self);
+        return;
+    }
+    if (self->link == NULL && !self->stopping)
+        sevmig_daemon_open_link(self);
+}
+
+const SevmigBusOps SEVMIG_DAEMON_BUS_OPS = {
+    .libvirt_state = bus_libvirt_state,
+    .policy_error = bus_policy_error,
+    .list_policies = bus_list_policies,
+    .get_policy = bus_get_policy,
+    .reload_policies = bus_reload_policies,
+    .explain = bus_explain,
+    .explain_finish = bus_explain_finish,
+    .explain_xml = bus_explain_xml,
+    .name_changed = bus_name_changed,
+};
