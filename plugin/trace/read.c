@@ -156,6 +156,26 @@ read_actions(json_object *array, SevmigActions *actions, GError **error)
     return TRUE;
 }
 
+static gboolean
+read_origin(json_object *object, SevmigTraceOrigin *origin, GError **error)
+{
+    static const char *const known[] = {"policy", "who", "why", NULL};
+    char *const to[] = {origin->policy, origin->who, origin->why};
+
+    if (!sevmig_members_read(&no_members, object, "by", known, NULL, error))
+        return FALSE;
+    for (gsize i = 0; i < G_N_ELEMENTS(to); i++) {
+        json_object *text = sevmig_members_get(object, "by", known[i], json_type_string, error);
+
+        if (!text)
+            return FALSE;
+        if (json_object_get_string_len(text) >= SEVMIG_TRACE_ORIGIN_SIZE)
+            return refuse(error, "by", known[i], "is too long");
+        g_strlcpy(to[i], json_object_get_string(text), SEVMIG_TRACE_ORIGIN_SIZE);
+    }
+    return TRUE;
+}
+
 /* Which events carry what; params and sample otherwise have no business in a line. */
 static gboolean
 check_payload(const SevmigTraceStep *step, GError **error)
@@ -164,6 +184,8 @@ check_payload(const SevmigTraceStep *step, GError **error)
     gboolean takes_params = type == SEVMIG_EVENT_START || type == SEVMIG_EVENT_POLICY;
     gboolean takes_sample = type == SEVMIG_EVENT_SAMPLE || type == SEVMIG_EVENT_COMPLETED;
 
+    if (step->has_origin && type != SEVMIG_EVENT_POLICY)
+        return refuse(error, "line", "by", "does not belong to this event");
     if (step->event.params && !takes_params)
         return refuse(error, "line", "params", "does not belong to this event");
     if (!step->event.params && takes_params)
@@ -178,14 +200,19 @@ check_payload(const SevmigTraceStep *step, GError **error)
 static gboolean
 read_step(json_object *object, SevmigTraceStep *step, GError **error)
 {
-    static const char *const known[] = {"t",       "event", "params", "sample",
-                                        "actions", "wake",  "view",   NULL};
+    static const char *const known[] = {"t",       "event", "by",   "params", "sample",
+                                        "actions", "wake",  "view", NULL};
     json_object *value;
 
     if (!sevmig_members_read(&no_members, object, "line", known, NULL, error) ||
         !read_one(object, "", &member_time, &step->event.now_us, error) ||
         !read_one(object, "", &sevmig_member_event, &step->event.type, error))
         return FALSE;
+    if (json_object_object_get_ex(object, "by", &value)) {
+        if (!read_origin(value, &step->origin, error))
+            return FALSE;
+        step->has_origin = TRUE;
+    }
     if (json_object_object_get_ex(object, "params", &value)) {
         if (!read_params(value, &step->params, error))
             return FALSE;

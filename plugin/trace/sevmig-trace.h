@@ -7,6 +7,7 @@
  *
  *   {"sevmig-trace":1,"domain":"db","uuid":"...","policy":"default","params":{...}}
  *   {"t":1200000,"event":"sample","sample":{...},"actions":[...],"wake":1300000,"view":{...}}
+ *   {"t":1250000,"event":"policy","by":{"policy":"gentle","who":"...","why":"..."},"params":{...},...}
  *
  * Times are microseconds on the monotonic clock of the host that recorded. Member names are those
  * of the structures with '-' for '_'. The reader is strict: every member must be there, be of its
@@ -44,6 +45,18 @@ typedef struct {
 void sevmig_trace_header_clear(SevmigTraceHeader *header);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(SevmigTraceHeader, sevmig_trace_header_clear)
 
+/* Who gave a running migration other parameters: the policy they are from, and why. The controller
+ * is not told. */
+#define SEVMIG_TRACE_ORIGIN_SIZE 256
+typedef struct {
+    char policy[SEVMIG_TRACE_ORIGIN_SIZE];
+    char who[SEVMIG_TRACE_ORIGIN_SIZE];
+    char why[SEVMIG_TRACE_ORIGIN_SIZE];
+} SevmigTraceOrigin;
+
+/* Sets one of the three: made valid UTF-8, and cut between characters if it is too long. */
+void sevmig_trace_origin_set(char to[SEVMIG_TRACE_ORIGIN_SIZE], const char *text);
+
 /*
  * One line each, with its '\n', newly allocated (g_free). `actions` and `view` may be NULL: then
  * the line has none, which is how an input-only trace is written.
@@ -51,6 +64,9 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(SevmigTraceHeader, sevmig_trace_header_clear)
 char *sevmig_trace_format_header(const SevmigTraceHeader *header);
 char *sevmig_trace_format_step(const SevmigEvent *event, const SevmigActions *actions,
                                const SevmigView *view);
+/* The same of a POLICY event that someone asked for; `origin` NULL: nobody is known to have. */
+char *sevmig_trace_format_change(const SevmigEvent *event, const SevmigTraceOrigin *origin,
+                                 const SevmigActions *actions, const SevmigView *view);
 
 /* One step as read. `event` points into this structure: do not copy it by value. */
 typedef struct {
@@ -59,6 +75,8 @@ typedef struct {
     SevmigView view;
     bool has_actions;
     bool has_view;
+    bool has_origin;
+    SevmigTraceOrigin origin;
     /* storage behind event.params and event.sample */
     SevmigControlParams params;
     SevmigSample sample;

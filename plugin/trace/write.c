@@ -2,6 +2,8 @@
 /* write.c - the recorder's half: structures to lines */
 #include "members.h"
 
+#include <string.h>
+
 /* Escapes all that is not ASCII: json-c's strict reader takes raw bytes above 127 for control
  * characters. */
 static void
@@ -109,14 +111,48 @@ sevmig_trace_format_header(const SevmigTraceHeader *header)
     return to_line(object);
 }
 
+void
+sevmig_trace_origin_set(char to[SEVMIG_TRACE_ORIGIN_SIZE], const char *text)
+{
+    g_autofree char *valid = g_utf8_make_valid(text, -1);
+    gsize length = strlen(valid);
+
+    if (length >= SEVMIG_TRACE_ORIGIN_SIZE)
+        length = SEVMIG_TRACE_ORIGIN_SIZE - 1;
+    while (length > 0 && ((unsigned char)valid[length] & 0xC0) == 0x80)
+        length--;
+    memcpy(to, valid, length);
+    to[length] = '\0';
+}
+
+static json_object *
+new_origin(const SevmigTraceOrigin *origin)
+{
+    json_object *object = json_object_new_object();
+
+    json_object_object_add(object, "policy", new_text(origin->policy));
+    json_object_object_add(object, "who", new_text(origin->who));
+    json_object_object_add(object, "why", new_text(origin->why));
+    return object;
+}
+
 char *
 sevmig_trace_format_step(const SevmigEvent *event, const SevmigActions *actions,
                          const SevmigView *view)
+{
+    return sevmig_trace_format_change(event, NULL, actions, view);
+}
+
+char *
+sevmig_trace_format_change(const SevmigEvent *event, const SevmigTraceOrigin *origin,
+                           const SevmigActions *actions, const SevmigView *view)
 {
     json_object *object = json_object_new_object();
 
     json_object_object_add(object, "t", json_object_new_int64(event->now_us));
     json_object_object_add(object, "event", json_object_new_string(sevmig_event_name(event->type)));
+    if (origin)
+        json_object_object_add(object, "by", new_origin(origin));
     if (event->params)
         json_object_object_add(object, "params", new_params(event->params));
     if (event->sample)

@@ -101,6 +101,59 @@ test_round_trip(void)
     g_assert_no_error(error);
 }
 
+static char *
+replaced(const char *text, const char *from, const char *to)
+{
+    g_autoptr(GString) string = g_string_new(text);
+    guint n = g_string_replace(string, from, to, 1);
+
+    g_assert_cmpuint(n, ==, 1); /* else the test tests nothing */
+    return g_strdup(string->str);
+}
+
+static gboolean
+read_only_step(const char *line, SevmigTraceStep *step, GError **error)
+{
+    g_autofree char *head = header_line("d");
+    g_autofree char *text = g_strconcat(head, line, NULL);
+    g_autoptr(SevmigTraceReader) reader = open_text(text, error);
+
+    return sevmig_trace_reader_next(reader, step, error);
+}
+
+/* Who changed the policy, and why, is kept whole; elsewhere it has no business. */
+static void
+test_origin(void)
+{
+    SevmigControlParams params = odd_params();
+    SevmigEvent event = {.type = SEVMIG_EVENT_POLICY, .now_us = 1, .params = &params};
+    SevmigTraceOrigin origin = {"gentle", "root (uid 0)", ""};
+    g_autofree SevmigTraceStep *step = g_new(SevmigTraceStep, 1);
+    g_autofree char *line = NULL, *again = NULL, *wrong = NULL, *long_one = NULL;
+    g_autofree char *many = g_strnfill(SEVMIG_TRACE_ORIGIN_SIZE, 'x');
+    g_autofree char *why = g_strconcat("\"mains\" failed\n ä 😀 \xff", many, "ä", NULL);
+    g_autoptr(GError) error = NULL;
+
+    sevmig_trace_origin_set(origin.why, why);
+    line = sevmig_trace_format_change(&event, &origin, NULL, NULL);
+    g_assert_true(read_only_step(line, step, &error));
+    g_assert_no_error(error);
+    g_assert_true(step->has_origin);
+    g_assert_cmpstr(step->origin.why, ==, origin.why);
+    g_assert_cmpstr(step->origin.who, ==, "root (uid 0)");
+    g_assert_cmpuint(strlen(origin.why), >, SEVMIG_TRACE_ORIGIN_SIZE - 4);
+    again = sevmig_trace_format_change(&step->event, &step->origin, NULL, NULL);
+    g_assert_cmpstr(again, ==, line);
+
+    wrong = replaced(line, "\"policy\"", "\"start\"");
+    g_assert_false(read_only_step(wrong, step, &error));
+    g_assert_error(error, SEVMIG_TRACE_ERROR, SEVMIG_TRACE_ERROR_MEMBER);
+    g_clear_error(&error);
+    long_one = replaced(line, "gentle", many);
+    g_assert_false(read_only_step(long_one, step, &error));
+    g_assert_error(error, SEVMIG_TRACE_ERROR, SEVMIG_TRACE_ERROR_MEMBER);
+}
+
 static void
 test_every_event(void)
 {
@@ -128,16 +181,6 @@ test_every_event(void)
         again = sevmig_trace_format_step(&step->event, NULL, NULL);
         g_assert_cmpstr(again, ==, line);
     }
-}
-
-static char *
-replaced(const char *text, const char *from, const char *to)
-{
-    g_autoptr(GString) string = g_string_new(text);
-    guint n = g_string_replace(string, from, to, 1);
-
-    g_assert_cmpuint(n, ==, 1); /* else the test tests nothing */
-    return g_strdup(string->str);
 }
 
 /* One change to a good line; the message must name the line and the culprit. */
@@ -268,6 +311,7 @@ main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/trace/round-trip", test_round_trip);
+    g_test_add_func("/trace/origin", test_origin);
     g_test_add_func("/trace/every-event", test_every_event);
     g_test_add_func("/trace/refused", test_refused);
     g_test_add_func("/trace/header-refused", test_header_refused);
