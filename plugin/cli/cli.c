@@ -42,6 +42,8 @@ static const Verb verbs[] = {
      verb_policy_assign, assign_options, assign_help},
     {"policy unassign", "DOMAIN", "take the policy out of a domain", 1, 1, verb_policy_unassign,
      unassign_options, assign_help},
+    {"policy switch", "ID|DOMAIN NAME", "give a running migration another policy", 2, 2,
+     verb_policy_switch, switch_options, switch_help},
     {"policy reload", "", "read all policies anew, all or nothing", 0, 0, verb_policy_reload},
     {"simulate", "", "try a policy on a simulated guest, without sevmigd", 0, 0, verb_simulate,
      simulate_options, simulate_help},
@@ -199,7 +201,7 @@ no_verb(char **args)
         return CLI_OK;
     }
     return usage_error("\"policy\" needs one of list, show, lint, explain, assign, unassign, "
-                       "reload%s%s%s",
+                       "switch, reload%s%s%s",
                        args[1] != NULL ? ", not \"" : "", args[1] != NULL ? args[1] : "",
                        args[1] != NULL ? "\"" : "");
 }
@@ -348,6 +350,7 @@ cli_run(int argc, char **argv)
     clear_explain(&cli.explain);
     clear_assign(&cli.assign);
     g_free(cli.connect);
+    g_free(cli.reason);
     clear_trial(&cli.trial);
     return result;
 }

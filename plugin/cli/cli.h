@@ -60,6 +60,7 @@ typedef struct {
     CliTrial trial;       /* simulate, replay */
     CliExplain explain;   /* policy explain */
     CliAssign assign;     /* policy assign, unassign */
+    char *reason;         /* policy switch */
     char **args;          /* what remains after verb and options */
     const char *verb;     /* as the user wrote it: "policy show" */
     GDBusConnection *bus; /* once remote_call() needed it */
@@ -91,12 +92,14 @@ CliExit verb_policy_lint(Cli *cli);
 CliExit verb_policy_explain(Cli *cli);
 CliExit verb_policy_assign(Cli *cli);
 CliExit verb_policy_unassign(Cli *cli);
+CliExit verb_policy_switch(Cli *cli);
 CliExit verb_policy_reload(Cli *cli);
 CliExit verb_simulate(Cli *cli);
 CliExit verb_replay(Cli *cli);
 CliExit verb_version(Cli *cli);
 
 /* Their options, where they have some of their own, and what --help says below them. */
+void switch_options(GOptionContext *context, Cli *cli);
 void assign_options(GOptionContext *context, Cli *cli);
 void unassign_options(GOptionContext *context, Cli *cli);
 void explain_options(GOptionContext *context, Cli *cli);
@@ -104,6 +107,7 @@ void simulate_options(GOptionContext *context, Cli *cli);
 void replay_options(GOptionContext *context, Cli *cli);
 extern const char assign_help[];
 extern const char explain_help[];
+extern const char switch_help[];
 extern const char simulate_help[];
 extern const char replay_help[];
 

@@ -99,6 +99,13 @@ remote_call(Cli *cli, const char *method, GVariant *parameters, const char *repl
 }
 
 GVariant *
+remote_call_migration(Cli *cli, const char *path, const char *method, GVariant *parameters,
+                      const char *reply, GError **error)
+{
+    return call(cli, path, SEVMIG_MIGRATION_INTERFACE, method, parameters, reply, error);
+}
+
+GVariant *
 remote_properties(Cli *cli, const char *path, const char *interface, GError **error)
 {
     g_autoptr(GVariant) reply = call(cli, path, PROPERTIES_INTERFACE, "GetAll",

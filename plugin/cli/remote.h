@@ -13,6 +13,10 @@
 GVariant *remote_call(Cli *cli, const char *method, GVariant *parameters, const char *reply,
                       GError **error);
 
+/* The same of the migration at that path. */
+GVariant *remote_call_migration(Cli *cli, const char *path, const char *method,
+                                GVariant *parameters, const char *reply, GError **error);
+
 /* All properties of an object, as a{sv}. */
 GVariant *remote_properties(Cli *cli, const char *path, const char *interface, GError **error);
 

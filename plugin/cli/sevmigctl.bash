@@ -25,7 +25,7 @@ _sevmigctl()
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
     local valued=' --connect --timeout --interval --policy --policy-dir --workload --memory --vcpus
         --dirty-rate --working-set --seed --set --xml --ceiling --uri
-        --on-failure '
+        --on-failure --reason '
     local global='--json --connect --timeout --help' word verb='' sub='' third='' skip=''
     local -a words=()
 
@@ -68,7 +68,7 @@ _sevmigctl()
             global+=' --once --interval'
             [[ -z $sub ]] && mapfile -t words < <(_sevmigctl_names domain list)
             ;;
-        'policy ') words=(list show lint explain assign unassign reload) ;;
+        'policy ') words=(list show lint explain assign unassign switch reload) ;;
         'policy show') mapfile -t words < <(_sevmigctl_names name policy list) ;;
         'policy explain')
             global+=' --xml --policy-dir --ceiling'
@@ -80,6 +80,14 @@ _sevmigctl()
             if [[ -z $third ]]; then
                 mapfile -t words < <(virsh list --all --name 2>/dev/null)
             elif [[ $sub == assign ]]; then
+                mapfile -t words < <(_sevmigctl_names name policy list)
+            fi
+            ;;
+        'policy switch')
+            global+=' --reason'
+            if [[ -z $third ]]; then
+                mapfile -t words < <(_sevmigctl_names domain list)
+            else
                 mapfile -t words < <(_sevmigctl_names name policy list)
             fi
             ;;

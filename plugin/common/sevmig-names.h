@@ -17,6 +17,7 @@
 
 #define SEVMIG_POLKIT_READ "org.sevmig1.read"
 #define SEVMIG_POLKIT_RELOAD_POLICIES "org.sevmig1.reload-policies"
+#define SEVMIG_POLKIT_STEER "org.sevmig1.steer"
 
 #define SEVMIG_DEFAULT_URI "qemu:///system"
 

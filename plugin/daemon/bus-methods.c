@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "bus-error.h"
+#include "caller.h"
 #include "log.h"
 #include "sevmig-error.h"
 #include "sevmig-names.h"
@@ -104,15 +105,32 @@ call_explain_xml(SevmigBusObject *object, GVariant *parameters, GError **error)
     return object->bus->ops->explain_xml(xml, object->bus->user_data, error);
 }
 
+static GVariant *
+change_policy(SevmigBusObject *object, GVariant *parameters, SevmigTraceOrigin *origin,
+              GError **error)
+{
+    const char *policy, *why;
+
+    g_variant_get(parameters, "(&s&s)", &policy, &why);
+    sevmig_trace_origin_set(origin->policy, policy);
+    sevmig_trace_origin_set(origin->why, why);
+    if (!object->bus->ops->set_policy(object->info, policy, origin, object->bus->user_data, error))
+        return NULL;
+    return g_variant_new("()");
+}
+
 static void request_explain(Request *request);
 
-/* Exactly one of `call` (answers at once) and `start` (answers later) is set. */
+/* Exactly one of `call` (answers at once), `start` (answers later) and `change` (answers when it is
+ * known who calls; the origin lacks all else) is set. */
 struct MethodRow {
     const char *interface;
     const char *method;
     const char *action;
     GVariant *(*call)(SevmigBusObject *object, GVariant *parameters, GError **error);
     void (*start)(Request *request);
+    GVariant *(*change)(SevmigBusObject *object, GVariant *parameters, SevmigTraceOrigin *origin,
+                        GError **error);
 };
 
 static const MethodRow methods[] = {
@@ -125,6 +143,7 @@ static const MethodRow methods[] = {
     {SEVMIG_MANAGER_INTERFACE, "ExplainXml", SEVMIG_POLKIT_READ, call_explain_xml, NULL},
     {SEVMIG_MANAGER_INTERFACE, "ReloadPolicies", SEVMIG_POLKIT_RELOAD_POLICIES,
      call_reload_policies, NULL},
+    {SEVMIG_MIGRATION_INTERFACE, "SetPolicy", SEVMIG_POLKIT_STEER, .change = change_policy},
 };
 
 static const MethodRow *
@@ -194,30 +213,85 @@ request_explain(Request *request)
     self->ops->explain(domain, explained, request, self->user_data);
 }
 
-static void
-request_run(Request *request)
+/* The object that is called, which may have gone meanwhile; answers then. */
+static SevmigBusObject *
+request_object(Request *request)
 {
-    GDBusMethodInvocation *invocation = request->invocation;
-    SevmigBusObject *object =
-        sevmig_bus_find(request->bus, g_dbus_method_invocation_get_object_path(invocation));
-    g_autoptr(Request) owned = request;
-    GError *error = NULL;
-    GVariant *value;
+    SevmigBusObject *object = sevmig_bus_find(
+        request->bus, g_dbus_method_invocation_get_object_path(request->invocation));
 
-    if (object == NULL) {
+    if (object == NULL)
         request_return_error(request, g_error_new_literal(SEVMIG_ERROR, SEVMIG_ERROR_NOT_FOUND,
                                                           "this migration is no longer listed"));
-        return;
-    }
-    if (request->row->start != NULL) {
-        request->row->start(g_steal_pointer(&owned));
-        return;
-    }
-    value = request->row->call(object, g_dbus_method_invocation_get_parameters(invocation), &error);
+    return object;
+}
+
+static void
+request_return(Request *request, GVariant *value, GError *error)
+{
     if (value != NULL)
         request_return_value(request, value);
     else
         request_return_error(request, error);
+}
+
+static void
+caller_known(GObject *source_object, GAsyncResult *result, gpointer user_data)
+{
+    g_autoptr(Request) request = user_data;
+    SevmigTraceOrigin origin = {0};
+    GError *error = NULL;
+    g_autofree char *who = sevmig_caller_describe_finish(result, &error);
+    SevmigBusObject *object;
+    GVariant *value;
+
+    if (request->bus->ops == NULL) {
+        g_clear_error(&error);
+        return;
+    }
+    if (who == NULL) {
+        g_prefix_error(&error, "cannot tell who asks: ");
+        request_return_error(request, error);
+        return;
+    }
+    object = request_object(request);
+    if (object == NULL)
+        return;
+    sevmig_trace_origin_set(origin.who, who);
+    value = request->row->change(
+        object, g_dbus_method_invocation_get_parameters(request->invocation), &origin, &error);
+    request_return(request, value, error);
+}
+
+/* What is done to a guest is recorded with the one who did it. */
+static void
+request_change(Request *request)
+{
+    sevmig_caller_describe_async(request->bus->connection,
+                                 g_dbus_method_invocation_get_sender(request->invocation),
+                                 caller_known, request);
+}
+
+static void
+request_run(Request *request)
+{
+    g_autoptr(Request) owned = request;
+    SevmigBusObject *object = request_object(request);
+    GError *error = NULL;
+    GVariant *value;
+
+    if (object == NULL)
+        return;
+    if (request->row->call == NULL) {
+        void (*start)(Request * request) =
+            request->row->start != NULL ? request->row->start : request_change;
+
+        start(g_steal_pointer(&owned));
+        return;
+    }
+    value = request->row->call(object, g_dbus_method_invocation_get_parameters(request->invocation),
+                               &error);
+    request_return(request, value, error);
 }
 
 static void

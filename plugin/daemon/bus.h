@@ -11,6 +11,7 @@
 #include <gio/gio.h>
 
 #include "info.h"
+#include "sevmig-trace.h"
 
 typedef struct SevmigBus SevmigBus;
 
@@ -29,6 +30,9 @@ typedef struct {
     GVariant *(*explain_finish)(GAsyncResult *result, GError **error);
     /* The same of a domain's XML, floating. */
     GVariant *(*explain_xml)(const char *xml, gpointer user_data, GError **error);
+    /* Another policy for a running migration, on behalf of `origin`. */
+    gboolean (*set_policy)(const SevmigInfo *migration, const char *policy,
+                           const SevmigTraceOrigin *origin, gpointer user_data, GError **error);
     /* The name is ours (TRUE), or another's or the bus gone (FALSE): then nothing works any more.
      */
     void (*name_changed)(gboolean owned, gpointer user_data);

@@ -127,6 +127,27 @@ bus_explain_xml(const char *xml, gpointer user_data, GError **error)
     return sevmig_policies_explain(self->policies, xml, error);
 }
 
+static gboolean
+bus_set_policy(const SevmigInfo *migration, const char *name, const SevmigTraceOrigin *origin,
+               gpointer user_data, GError **error)
+{
+    SevmigDaemon *self = user_data;
+    const SevmigPolicyStore *store = sevmig_policies_store(self->policies);
+    SevmigPolicy *policy = sevmig_policy_store_lookup(store, name);
+    SevmigSession *session = g_hash_table_lookup(self->running, migration->uuid);
+
+    if (policy == NULL) {
+        g_set_error(error, SEVMIG_ERROR, SEVMIG_ERROR_NOT_FOUND, "no policy is named %s", name);
+        return FALSE;
+    }
+    if (session == NULL || sevmig_session_info(session) != migration) {
+        g_set_error(error, SEVMIG_ERROR, SEVMIG_ERROR_REFUSED, "migration %s has ended",
+                    migration->id);
+        return FALSE;
+    }
+    return sevmig_session_set_policy(session, policy, origin, error);
+}
+
 static void
 bus_name_changed(gboolean owned, gpointer user_data)
 {
@@ -154,5 +175,6 @@ const SevmigBusOps SEVMIG_DAEMON_BUS_OPS = {
     .explain = bus_explain,
     .explain_finish = bus_explain_finish,
     .explain_xml = bus_explain_xml,
+    .set_policy = bus_set_policy,
     .name_changed = bus_name_changed,
 };

@@ -122,8 +122,7 @@ watcher_found(const SevmigOutgoing *outgoing, gpointer user_data)
         return;
     }
     setup.actuator = sevmig_actuator_new_libvirt(outgoing->domain);
-    if (resolution->policy == NULL || self->options.dry_run ||
-        sevmig_policy_params(resolution->policy)->observe_only)
+    if (resolution->policy == NULL || self->options.dry_run)
         setup.actuator = sevmig_actuator_new_observe(setup.actuator);
     session = sevmig_session_new(&setup, &session_ops, self);
     g_hash_table_insert(self->running, sevmig_session_info(session)->uuid, session);

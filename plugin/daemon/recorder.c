@@ -118,14 +118,15 @@ sevmig_recorder_free(SevmigRecorder *self)
 }
 
 gboolean
-sevmig_recorder_step(SevmigRecorder *self, const SevmigEvent *event, const SevmigActions *actions,
+sevmig_recorder_step(SevmigRecorder *self, const SevmigEvent *event,
+                     const SevmigTraceOrigin *origin, const SevmigActions *actions,
                      const SevmigView *view, GError **error)
 {
     g_autofree char *line = NULL;
 
     if (self->fd < 0)
         return TRUE;
-    line = sevmig_trace_format_step(event, actions, view);
+    line = sevmig_trace_format_change(event, origin, actions, view);
     return recorder_line(self, line, error);
 }
 

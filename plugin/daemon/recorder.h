@@ -30,9 +30,11 @@ SevmigRecorder *sevmig_recorder_new(const char *directory, const char *id,
 void sevmig_recorder_free(SevmigRecorder *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(SevmigRecorder, sevmig_recorder_free)
 
-/* FALSE with `error` once, when recording stops; TRUE and nothing done ever after. */
+/* `origin`: who asked for the event, NULL: nobody. FALSE with `error` once, when recording stops;
+ * TRUE and nothing done ever after. */
 gboolean sevmig_recorder_step(SevmigRecorder *self, const SevmigEvent *event,
-                              const SevmigActions *actions, const SevmigView *view, GError **error);
+                              const SevmigTraceOrigin *origin, const SevmigActions *actions,
+                              const SevmigView *view, GError **error);
 
 const char *sevmig_recorder_path(const SevmigRecorder *self);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * session-private.h - what session.c (life, steps), session-tick.c (the call of each tick) and
- * session-end.c (the end, release) share
+ * session-private.h - what session.c (life, steps), session-tick.c (the call of each tick),
+ * session-change.c (another policy) and session-end.c (the end, release) share
  */
 #ifndef SEVMIGD_SESSION_PRIVATE_H
 #define SEVMIGD_SESSION_PRIVATE_H
@@ -38,6 +38,8 @@ struct SevmigSession {
     gboolean calling; /* the tick's own */
     gboolean asks;    /* there is something to ask on this guest's monitor */
     gboolean steers;  /* and something to tell it */
+    gboolean could;   /* steer, if the policy said so */
+    gboolean forgoes; /* no longer steers: the next call gives everything back */
     gboolean paused;  /* by us, and not undone */
     gboolean pausing; /* that command is under way */
     gboolean knows_job;

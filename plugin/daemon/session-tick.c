@@ -87,13 +87,17 @@ session_called(GObject *source_object, GAsyncResult *result, gpointer user_data)
 static void
 session_call(SevmigSession *self)
 {
+    gboolean tells = self->steers || self->forgoes;
     QmpcTune tune;
 
     if (self->steers)
         tune = sevmig_steering_tune(self->steering, LEASE_MS);
+    else if (self->forgoes) /* should this be lost, the lease does it */
+        tune = sevmig_steering_release_tune(self->steering);
+    self->forgoes = FALSE;
     self->calling = TRUE;
     self->called_us = g_get_monotonic_time();
-    self->actuator->ops->exchange(self->actuator, self->steers ? &tune : NULL, CALL_TIMEOUT_MS,
+    self->actuator->ops->exchange(self->actuator, tells ? &tune : NULL, CALL_TIMEOUT_MS,
                                   self->cancellable, session_called, sevmig_session_hold(self));
 }
 

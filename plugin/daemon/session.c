@@ -167,6 +167,7 @@ session_admit(SevmigSession *self, const SevmigSessionSetup *setup,
     const SevmigResolution *resolution = setup->resolution;
 
     self->asks = resolution->has_sev;
+    self->could = resolution->has_sev && resolution->policy != NULL && !setup->dry_run;
     self->steers = FALSE;
     if (!resolution->has_sev)
         sevmig_session_observe(self, "this guest has no SEV");

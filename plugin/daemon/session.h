@@ -9,7 +9,8 @@
  * While running, each tick makes one call that applies what the controller decided at the one
  * before, renews the lease and brings statistics; never two at a time. In `quiet` nothing is asked:
  * libvirt needs the monitor then, with the vCPUs stopped. A guest that cannot be steered is
- * observed: same states, fewer calls or none.
+ * observed: same states, fewer calls or none. One that could be, but whose policy only observes, is
+ * steered from the moment on at which someone gives it another policy.
  */
 #ifndef SEVMIGD_SESSION_H
 #define SEVMIGD_SESSION_H
@@ -18,6 +19,7 @@
 #include "info.h"
 #include "qmpc-migration.h"
 #include "sevmig-policy-resolve.h"
+#include "sevmig-trace.h"
 
 typedef struct SevmigSession SevmigSession;
 
@@ -67,6 +69,14 @@ void sevmig_session_resumed(SevmigSession *session);
 /* Stops steering, puts QEMU's values back and ends. `reachable` FALSE: libvirt is gone, so nothing
    can be said to QEMU any more, and the lease does it. */
 void sevmig_session_release(SevmigSession *session, const char *why, gboolean reachable);
+
+/*
+ * Another policy from now on, at the next tick at the latest; `origin` says on whose behalf, and is
+ * recorded. SEVMIG_ERROR_REFUSED where it could have no effect: the migration is over or in its last
+ * phase, or its guest cannot be steered.
+ */
+gboolean sevmig_session_set_policy(SevmigSession *session, const SevmigPolicy *policy,
+                                   const SevmigTraceOrigin *origin, GError **error);
 
 const SevmigInfo *sevmig_session_info(const SevmigSession *session);
 

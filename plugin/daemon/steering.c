@@ -6,6 +6,7 @@
 struct SevmigSteering {
     SevmigInfo *info;
     SevmigControlParams params;
+    SevmigTraceOrigin origin; /* of a change of them */
     SevmigControl *control;
     SevmigPhase phase;
     SevmigActions actions; /* of the newest step */
@@ -73,10 +74,11 @@ sevmig_steering_step(SevmigSteering *self, SevmigEventType type, gint64 now_us, 
 {
     gboolean with_sample =
         self->has_sample && (type == SEVMIG_EVENT_SAMPLE || type == SEVMIG_EVENT_COMPLETED);
+    gboolean with_params = type == SEVMIG_EVENT_START || type == SEVMIG_EVENT_POLICY;
     SevmigEvent event = {
         .type = type,
         .now_us = MAX(now_us, self->newest_us),
-        .params = type == SEVMIG_EVENT_START ? &self->params : NULL,
+        .params = with_params ? &self->params : NULL,
         .sample = with_sample ? &self->sample : NULL,
     };
     SevmigView view;
@@ -89,8 +91,21 @@ sevmig_steering_step(SevmigSteering *self, SevmigEventType type, gint64 now_us, 
     sevmig_info_take_view(self->info, &view);
     actions_take(self);
     if (self->recorder != NULL)
-        sevmig_recorder_step(self->recorder, &event, &self->actions, &view, error);
+        sevmig_recorder_step(self->recorder, &event,
+                             type == SEVMIG_EVENT_POLICY ? &self->origin : NULL, &self->actions,
+                             &view, error);
     return &self->actions;
+}
+
+void
+sevmig_steering_change(SevmigSteering *self, const SevmigControlParams *params,
+                       const SevmigTraceOrigin *origin)
+{
+    guint64 fixed_downtime_us = self->params.fixed_downtime_us;
+
+    self->params = *params;
+    self->params.fixed_downtime_us = fixed_downtime_us;
+    self->origin = *origin;
 }
 
 void

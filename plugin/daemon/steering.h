@@ -29,6 +29,11 @@ void sevmig_steering_record(SevmigSteering *self, SevmigRecorder *recorder);
 const SevmigActions *sevmig_steering_step(SevmigSteering *self, SevmigEventType type, gint64 now_us,
                                           GError **error);
 
+/* Other parameters, on behalf of `origin`: the next step, a POLICY event, puts them in force. What
+ * was learnt of the host (fixed_downtime_us) stays. */
+void sevmig_steering_change(SevmigSteering *self, const SevmigControlParams *params,
+                            const SevmigTraceOrigin *origin);
+
 /* The newest statistics; the next SAMPLE or COMPLETED event carries them. */
 void sevmig_steering_take(SevmigSteering *self, const QmpcSevStatus *status);
 

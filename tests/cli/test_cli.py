@@ -401,6 +401,21 @@ class Policies(CliCase):
         self.assertIn("--uri chooses another",
                       self.fails(1, "policy", "unassign", "test", "--uri", "test:///no/such/file"))
 
+    def test_switch(self):
+        daemon = self.serve((FAILED, False), (CONVERGING, True))
+        daemon.answers["SetPolicy", ("gentle", "")] = GLib.Variant("()", ())
+        daemon.answers["SetPolicy", ("gentle", "it's late")] = GLib.Variant("()", ())
+        daemon.answers["SetPolicy", ("gold", "")] = ("org.sevmig1.Error.NotFound", "no policy is named gold")
+        self.assertEqual(self.good("policy", "switch", "db-1", "gentle"),
+                         "db-1: gentle from now on, low-downtime before\n")
+        self.assertEqual(json.loads(self.good("policy", "switch", CONVERGING["Id"], "gentle", "--reason",
+                                              "it's late", "--json")),
+                         {"id": CONVERGING["Id"], "domain": "db-1", "before": "low-downtime",
+                          "policy": "gentle"})
+        self.assertIn("no policy is named gold", self.fails(1, "policy", "switch", "db-1", "gold"))
+        self.assertIn('"db-2" is known', self.fails(1, "policy", "switch", "db-2", "gentle"))
+        self.assertIn("NAME is missing", self.fails(2, "policy", "switch", "db-1"))
+
     def test_reload(self):
         daemon = self.serve()
         daemon.answers["ReloadPolicies", ()] = GLib.Variant("(u)", (5,))
@@ -484,7 +499,7 @@ class Trouble(CliCase):
     def test_help(self):
         text = self.good("--help")
         for verb in ("list", "show", "watch", "policy list", "policy show", "policy lint",
-                     "policy explain", "policy assign", "policy unassign", "policy reload", "simulate", "replay", "version"):
+                     "policy explain", "policy assign", "policy unassign", "policy switch", "policy reload", "simulate", "replay", "version"):
             self.assertRegex(text, rf"(?m)^  {verb} ")
             self.assertIn("Usage:", self.good(*verb.split(), "--help"))
         self.assertIn("policy reload", self.good("policy", "--help"))
@@ -520,8 +535,8 @@ class Completion(CliCase):
 
     def test_every_option(self):
         """Completion knows the options that --help names."""
-        for verb in ("list", "watch", "policy explain", "policy assign", "policy unassign", "simulate",
-                     "replay"):
+        for verb in ("list", "watch", "policy explain", "policy assign", "policy unassign", "policy switch",
+                     "simulate", "replay"):
             named = set(re.findall(r"(?m)^  (?:-h, )?(--[a-z-]+)", self.good(*verb.split(), "--help")))
             self.assertEqual(set(self.complete(f"sevmigctl {verb} --")), named, verb)
 
@@ -539,6 +554,11 @@ class Completion(CliCase):
         self.assertEqual(self.complete("sevmigctl show "), ["db-1", "web-12"])
         self.assertEqual(self.complete("sevmigctl watch "), ["web-12"])
         self.assertEqual(self.complete("sevmigctl policy show g"), ["gentle"])
+        self.assertEqual(self.complete("sevmigctl policy switch "), ["web-12"])
+        self.assertEqual(self.complete("sevmigctl policy switch web-12 "), ["default", "gentle"])
+        self.assertEqual(self.complete("sevmigctl policy assign vm g"), ["gentle"])
+        self.assertEqual(self.complete("sevmigctl policy unassign vm g"), [])
+        self.assertEqual(self.complete("sevmigctl policy assign vm gentle --on-failure r"), ["refuse"])
 
 
 if __name__ == "__main__":

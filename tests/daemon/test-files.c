@@ -63,7 +63,7 @@ step(SevmigRecorder *recorder, GError **error)
     SevmigActions actions = {0};
     SevmigView view = {0};
 
-    return sevmig_recorder_step(recorder, &event, &actions, &view, error);
+    return sevmig_recorder_step(recorder, &event, NULL, &actions, &view, error);
 }
 
 /* Every line that is there is whole: the trace reader takes the file to its end. */
