@@ -4,7 +4,7 @@
 #include "remote.h"
 
 const char switch_help[] =
-    "The policy is in force at the next tick, a tenth of a second later; the same verb goes back.\n"
+    "The policy is in force within a tick, a tenth of a second; the same verb goes back.\n"
     "The migration's record tells who did it, and the reason.";
 
 void

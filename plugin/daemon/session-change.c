@@ -54,6 +54,8 @@ sevmig_session_set_policy(SevmigSession *self, const SevmigPolicy *policy,
     session_set_steers(self, !params->observe_only);
     sevmig_steering_change(self->steering, params, origin);
     sevmig_session_step(self, SEVMIG_EVENT_POLICY, g_get_monotonic_time());
+    /* Most rules decide on a sample: one now, and what comes of it without waiting for a tick. */
+    self->hurries = TRUE;
     if (!self->calling)
         sevmig_session_schedule(self, g_get_monotonic_time());
     return TRUE;

@@ -62,7 +62,8 @@ session_answered(SevmigSession *self, gboolean ok, const GError *error)
     self->warned = FALSE;
     self->info.samples++;
     sevmig_session_step(self, SEVMIG_EVENT_SAMPLE, g_get_monotonic_time());
-    wake_us = sevmig_steering_wake_us(self->steering);
+    wake_us = self->hurries ? self->called_us : sevmig_steering_wake_us(self->steering);
+    self->hurries = FALSE;
     if (wake_us > 0 && wake_us < self->called_us + self->tick_ms * 1000)
         sevmig_session_schedule(self, MAX(wake_us, self->called_us + SOONEST_TICK_US));
 }

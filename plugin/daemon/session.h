@@ -71,7 +71,7 @@ void sevmig_session_resumed(SevmigSession *session);
 void sevmig_session_release(SevmigSession *session, const char *why, gboolean reachable);
 
 /*
- * Another policy from now on, at the next tick at the latest; `origin` says on whose behalf, and is
+ * Another policy from now on, within a tick; `origin` says on whose behalf, and is
  * recorded. SEVMIG_ERROR_REFUSED where it could have no effect: the migration is over or in its last
  * phase, or its guest cannot be steered.
  */

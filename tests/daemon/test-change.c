@@ -50,9 +50,8 @@ test_takes_effect(Fixture *f, gconstpointer data)
     g_assert_cmpuint(info(f)->downtime_goal_us, ==, 300000);
     told = f->fake->n_tunes;
     change(f, "single");
-    wait_for(&f->fake->n_tunes, told + 1);
-    g_assert_cmpuint(f->fake->last_tune.present & QMPC_TUNE_BATCH_PAGES, !=, 0);
-    g_assert_cmpuint(f->fake->last_tune.batch_pages, ==, 1);
+    wait_for(&f->fake->n_tunes, told + 2);
+    g_assert_cmpuint(f->fake->status.tune.batch_pages, ==, 1);
     g_assert_cmpstr(info(f)->policy, ==, "single");
     g_assert_cmpstr(info(f)->policy_source, ==, "operator");
     g_assert_cmpstr(info(f)->note, ==, "policy single by root (uid 0): a test");
