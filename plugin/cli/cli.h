@@ -50,6 +50,13 @@ typedef struct {
     gboolean unknown;
 } CliAssign;
 
+/* Options of `tune`. */
+typedef struct {
+    int throttle_percent; /* negative: not given */
+    int batch_pages;      /* negative: not given */
+    gboolean automatic;
+} CliTune;
+
 typedef struct {
     gboolean json;
     char *connect; /* bus address; NULL: the system bus */
@@ -60,7 +67,8 @@ typedef struct {
     CliTrial trial;       /* simulate, replay */
     CliExplain explain;   /* policy explain */
     CliAssign assign;     /* policy assign, unassign */
-    char *reason;         /* policy switch */
+    char *reason;         /* policy switch, tune */
+    CliTune tune;         /* tune */
     char **args;          /* what remains after verb and options */
     const char *verb;     /* as the user wrote it: "policy show" */
     GDBusConnection *bus; /* once remote_call() needed it */
@@ -94,11 +102,13 @@ CliExit verb_policy_assign(Cli *cli);
 CliExit verb_policy_unassign(Cli *cli);
 CliExit verb_policy_switch(Cli *cli);
 CliExit verb_policy_reload(Cli *cli);
+CliExit verb_tune(Cli *cli);
 CliExit verb_simulate(Cli *cli);
 CliExit verb_replay(Cli *cli);
 CliExit verb_version(Cli *cli);
 
 /* Their options, where they have some of their own, and what --help says below them. */
+void tune_options(GOptionContext *context, Cli *cli);
 void switch_options(GOptionContext *context, Cli *cli);
 void assign_options(GOptionContext *context, Cli *cli);
 void unassign_options(GOptionContext *context, Cli *cli);
@@ -108,6 +118,7 @@ void replay_options(GOptionContext *context, Cli *cli);
 extern const char assign_help[];
 extern const char explain_help[];
 extern const char switch_help[];
+extern const char tune_help[];
 extern const char simulate_help[];
 extern const char replay_help[];
 

@@ -25,7 +25,7 @@ _sevmigctl()
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
     local valued=' --connect --timeout --interval --policy --policy-dir --workload --memory --vcpus
         --dirty-rate --working-set --seed --set --xml --ceiling --uri
-        --on-failure --reason '
+        --on-failure --reason --throttle --batch '
     local global='--json --connect --timeout --help' word verb='' sub='' third='' skip=''
     local -a words=()
 
@@ -61,7 +61,7 @@ _sevmigctl()
     [[ $prev == -* && $valued == *[[:space:]]"$prev"[[:space:]]* ]] && return
 
     case "$verb ${sub}" in
-        ' ') words=(list show watch policy simulate replay version) ;;
+        ' ') words=(list show watch policy tune simulate replay version) ;;
         'list '*) global+=' --all' ;;
         'show ') mapfile -t words < <(_sevmigctl_names domain list --all) ;;
         'watch '*)
@@ -90,6 +90,10 @@ _sevmigctl()
             else
                 mapfile -t words < <(_sevmigctl_names name policy list)
             fi
+            ;;
+        'tune '*)
+            global+=' --throttle --batch --auto --reason'
+            [[ -z $sub ]] && mapfile -t words < <(_sevmigctl_names domain list)
             ;;
         'simulate '*)
             global+=' --policy --policy-dir --workload --list --memory --vcpus --dirty-rate'

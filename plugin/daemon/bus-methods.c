@@ -119,6 +119,22 @@ change_policy(SevmigBusObject *object, GVariant *parameters, SevmigTraceOrigin *
     return g_variant_new("()");
 }
 
+static GVariant *
+change_tune(SevmigBusObject *object, GVariant *parameters, SevmigTraceOrigin *origin,
+            GError **error)
+{
+    g_autoptr(GVariant) values = NULL;
+    SevmigHand hand;
+    const char *why;
+
+    g_variant_get(parameters, "(@a{sv}&s)", &values, &why);
+    sevmig_trace_origin_set(origin->why, why);
+    if (!sevmig_hand_parse(&hand, values, error) ||
+        !object->bus->ops->tune(object->info, &hand, origin, object->bus->user_data, error))
+        return NULL;
+    return g_variant_new("()");
+}
+
 static void request_explain(Request *request);
 
 /* Exactly one of `call` (answers at once), `start` (answers later) and `change` (answers when it is
@@ -144,6 +160,7 @@ static const MethodRow methods[] = {
     {SEVMIG_MANAGER_INTERFACE, "ReloadPolicies", SEVMIG_POLKIT_RELOAD_POLICIES,
      call_reload_policies, NULL},
     {SEVMIG_MIGRATION_INTERFACE, "SetPolicy", SEVMIG_POLKIT_STEER, .change = change_policy},
+    {SEVMIG_MIGRATION_INTERFACE, "Tune", SEVMIG_POLKIT_STEER, .change = change_tune},
 };
 
 static const MethodRow *

@@ -10,6 +10,7 @@
 
 #include <gio/gio.h>
 
+#include "hand.h"
 #include "info.h"
 #include "sevmig-trace.h"
 
@@ -33,6 +34,9 @@ typedef struct {
     /* Another policy for a running migration, on behalf of `origin`. */
     gboolean (*set_policy)(const SevmigInfo *migration, const char *policy,
                            const SevmigTraceOrigin *origin, gpointer user_data, GError **error);
+    /* The same for what is set by hand. */
+    gboolean (*tune)(const SevmigInfo *migration, const SevmigHand *hand,
+                     const SevmigTraceOrigin *origin, gpointer user_data, GError **error);
     /* The name is ours (TRUE), or another's or the bus gone (FALSE): then nothing works any more.
      */
     void (*name_changed)(gboolean owned, gpointer user_data);

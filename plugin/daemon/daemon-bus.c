@@ -127,6 +127,18 @@ bus_explain_xml(const char *xml, gpointer user_data, GError **error)
     return sevmig_policies_explain(self->policies, xml, error);
 }
 
+/* The session of a migration on the bus, NULL with `error` if it has ended. */
+static SevmigSession *
+session_of(const SevmigDaemon *self, const SevmigInfo *migration, GError **error)
+{
+    SevmigSession *session = g_hash_table_lookup(self->running, migration->uuid);
+
+    if (session != NULL && sevmig_session_info(session) == migration)
+        return session;
+    g_set_error(error, SEVMIG_ERROR, SEVMIG_ERROR_REFUSED, "migration %s has ended", migration->id);
+    return NULL;
+}
+
 static gboolean
 bus_set_policy(const SevmigInfo *migration, const char *name, const SevmigTraceOrigin *origin,
                gpointer user_data, GError **error)
@@ -134,18 +146,23 @@ bus_set_policy(const SevmigInfo *migration, const char *name, const SevmigTraceO
     SevmigDaemon *self = user_data;
     const SevmigPolicyStore *store = sevmig_policies_store(self->policies);
     SevmigPolicy *policy = sevmig_policy_store_lookup(store, name);
-    SevmigSession *session = g_hash_table_lookup(self->running, migration->uuid);
+    SevmigSession *session;
 
     if (policy == NULL) {
         g_set_error(error, SEVMIG_ERROR, SEVMIG_ERROR_NOT_FOUND, "no policy is named %s", name);
         return FALSE;
     }
-    if (session == NULL || sevmig_session_info(session) != migration) {
-        g_set_error(error, SEVMIG_ERROR, SEVMIG_ERROR_REFUSED, "migration %s has ended",
-                    migration->id);
-        return FALSE;
-    }
-    return sevmig_session_set_policy(session, policy, origin, error);
+    session = session_of(self, migration, error);
+    return session != NULL && sevmig_session_set_policy(session, policy, origin, error);
+}
+
+static gboolean
+bus_tune(const SevmigInfo *migration, const SevmigHand *hand, const SevmigTraceOrigin *origin,
+         gpointer user_data, GError **error)
+{
+    SevmigSession *session = session_of(user_data, migration, error);
+
+    return session != NULL && sevmig_session_tune(session, hand, origin, error);
 }
 
 static void
@@ -176,5 +193,6 @@ const SevmigBusOps SEVMIG_DAEMON_BUS_OPS = {
     .explain_finish = bus_explain_finish,
     .explain_xml = bus_explain_xml,
     .set_policy = bus_set_policy,
+    .tune = bus_tune,
     .name_changed = bus_name_changed,
 };

@@ -34,23 +34,16 @@ session_set_steers(SevmigSession *self, gboolean steers)
     sevmig_info_set(&self->info.state, steers ? "steered" : "observed");
 }
 
-gboolean
-sevmig_session_set_policy(SevmigSession *self, const SevmigPolicy *policy,
-                          const SevmigTraceOrigin *origin, GError **error)
+/* Puts it in force; `what` is for the log and for whoever looks at the migration. */
+static void
+session_apply(SevmigSession *self, const SevmigControlParams *params, const char *what,
+              const SevmigTraceOrigin *origin)
 {
-    const SevmigControlParams *params = sevmig_policy_params(policy);
-    const char *name = sevmig_policy_name(policy);
-    g_autofree char *note = NULL;
+    g_autofree char *note =
+        g_strdup_printf("%s by %s%s%s", what, origin->who, *origin->why ? ": " : "", origin->why);
 
-    if (!session_may_change(self, error))
-        return FALSE;
-    note = g_strdup_printf("policy %s by %s%s%s", name, origin->who, *origin->why ? ": " : "",
-                           origin->why);
     sevmig_session_log(self, G_LOG_LEVEL_MESSAGE, "%s", note);
-    sevmig_info_set(&self->info.policy, name);
-    sevmig_info_set(&self->info.policy_source, SOURCE_OPERATOR);
     sevmig_info_set(&self->info.note, note);
-    self->info.duration_goal_us = params->duration_goal_us;
     session_set_steers(self, !params->observe_only);
     sevmig_steering_change(self->steering, params, origin);
     sevmig_session_step(self, SEVMIG_EVENT_POLICY, g_get_monotonic_time());
@@ -58,5 +51,37 @@ sevmig_session_set_policy(SevmigSession *self, const SevmigPolicy *policy,
     self->hurries = TRUE;
     if (!self->calling)
         sevmig_session_schedule(self, g_get_monotonic_time());
+}
+
+gboolean
+sevmig_session_set_policy(SevmigSession *self, const SevmigPolicy *policy,
+                          const SevmigTraceOrigin *origin, GError **error)
+{
+    const char *name = sevmig_policy_name(policy);
+    g_autofree char *what = g_strdup_printf("policy %s", name);
+
+    if (!session_may_change(self, error))
+        return FALSE;
+    self->params = *sevmig_policy_params(policy);
+    sevmig_info_set(&self->info.policy, name);
+    sevmig_info_set(&self->info.policy_source, SOURCE_OPERATOR);
+    self->info.duration_goal_us = self->params.duration_goal_us;
+    session_apply(self, &self->params, what, origin);
+    return TRUE;
+}
+
+gboolean
+sevmig_session_tune(SevmigSession *self, const SevmigHand *hand, const SevmigTraceOrigin *origin,
+                    GError **error)
+{
+    SevmigControlParams params = self->params;
+    SevmigTraceOrigin own = *origin;
+    g_autofree char *set = sevmig_hand_describe(hand);
+    g_autofree char *what = g_strdup_printf("%s set by hand", set);
+
+    if (!session_may_change(self, error) || !sevmig_hand_apply(hand, &self->info, &params, error))
+        return FALSE;
+    sevmig_trace_origin_set(own.policy, self->info.policy);
+    session_apply(self, &params, what, &own);
     return TRUE;
 }

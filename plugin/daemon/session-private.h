@@ -25,6 +25,7 @@ struct SevmigSession {
     SevmigActuator *actuator; /* NULL some time after the end */
     GCancellable *cancellable;
     SevmigSteering *steering;
+    SevmigControlParams params; /* of the policy, whatever a hand makes of them */
     SevmigSessionState state;
     SevmigEventType outcome; /* how it ended, from FINISHING on */
     gint64 start_us;

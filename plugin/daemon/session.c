@@ -202,6 +202,7 @@ session_fill(SevmigSession *self, const SevmigSessionSetup *setup)
     params.fixed_downtime_us = setup->fixed_downtime_us;
     self->info.downtime_goal_us = params.downtime_goal_us;
     self->info.duration_goal_us = params.duration_goal_us;
+    self->params = params;
     self->steering = sevmig_steering_new(&self->info, &params);
     sevmig_info_set(&self->info.phase, sevmig_phase_name(SEVMIG_PHASE_DETECTED));
     session_admit(self, setup, &params);

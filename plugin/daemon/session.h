@@ -16,6 +16,7 @@
 #define SEVMIGD_SESSION_H
 
 #include "actuator.h"
+#include "hand.h"
 #include "info.h"
 #include "qmpc-migration.h"
 #include "sevmig-policy-resolve.h"
@@ -72,11 +73,16 @@ void sevmig_session_release(SevmigSession *session, const char *why, gboolean re
 
 /*
  * Another policy from now on, within a tick; `origin` says on whose behalf, and is
- * recorded. SEVMIG_ERROR_REFUSED where it could have no effect: the migration is over or in its last
- * phase, or its guest cannot be steered.
+ * recorded. SEVMIG_ERROR_REFUSED where it could have no effect: the migration is over or in its
+ * last phase, or its guest cannot be steered.
  */
 gboolean sevmig_session_set_policy(SevmigSession *session, const SevmigPolicy *policy,
                                    const SevmigTraceOrigin *origin, GError **error);
+
+/* The same for what is set by hand: the policy stays, and holds again where `hand` is empty. What
+ * the policy does not allow is SEVMIG_ERROR_REFUSED, too. Another policy takes the hand away. */
+gboolean sevmig_session_tune(SevmigSession *session, const SevmigHand *hand,
+                             const SevmigTraceOrigin *origin, GError **error);
 
 const SevmigInfo *sevmig_session_info(const SevmigSession *session);
 

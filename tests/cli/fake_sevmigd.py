@@ -65,7 +65,9 @@ class FakeSevmigd:
         self.manager = {}
         self.migrations = {}    # object path -> properties
         self.running = []       # object paths
-        self.answers = {}       # (method, arguments) -> GLib.Variant, ("error name", "text"), or None: never
+        # (method, arguments) -> GLib.Variant, ("error name", "text"), or None: never; a dictionary among
+        # the arguments counts as a tuple of its sorted items
+        self.answers = {}
         self.calls = []
         self.unexpected = []
         self.context = GLib.MainContext.new()
@@ -133,7 +135,7 @@ class FakeSevmigd:
         return GLib.Variant(info.signature, properties[name])
 
     def _call(self, _connection, _sender, _path, _interface, method, parameters, invocation):
-        arguments = parameters.unpack()
+        arguments = tuple(tuple(sorted(a.items())) if isinstance(a, dict) else a for a in parameters.unpack())
         self.calls.append((method, arguments))
         if method == "ListMigrations":
             paths = list(self.migrations) if arguments[0] else list(self.running)

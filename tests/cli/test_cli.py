@@ -313,6 +313,32 @@ class Watching(CliCase):
         self.assertIn("\x1b[J", text)
 
 
+class Tuning(CliCase):
+    def test_tune(self):
+        daemon = self.serve((CONVERGING, True))
+        throttle, batch = ("throttle-percent", 20), ("batch-pages", 4)
+        for values, reason in (((throttle,), ""), ((batch,), ""), ((), ""),
+                               ((("batch-pages", 4096), ("throttle-percent", 0)), "a try")):
+            daemon.answers["Tune", (values, reason)] = GLib.Variant("()", ())
+        self.assertEqual(self.good("tune", "db-1", "--throttle", "20"),
+                         "db-1: throttle at most 20 %, all else as low-downtime says\n")
+        self.assertEqual(self.good("tune", CONVERGING["Id"], "--batch", "4"),
+                         "db-1: batch of 4 pages, all else as low-downtime says\n")
+        self.assertEqual(json.loads(self.good("tune", "db-1", "--throttle", "0", "--batch", "4096", "--reason",
+                                              "a try", "--json")),
+                         {"id": CONVERGING["Id"], "domain": "db-1", "throttle_percent": 0, "batch_pages": 4096})
+        self.assertEqual(self.good("tune", "db-1", "--auto"), "db-1: as low-downtime says\n")
+        daemon.answers["Tune", ((), "")] = ("org.sevmig1.Error.Refused", "migration 1b6f-1 has ended")
+        self.assertIn("has ended", self.fails(1, "tune", "db-1", "--auto"))
+
+    def test_misuse(self):
+        for arguments, text in ((["--throttle", "100"], "0 to 99"), (["--throttle", "-2"], "0 to 99"),
+                                (["--batch", "0"], "1 to 4096"), (["--batch", "5000"], "1 to 4096"),
+                                ([], "needs --throttle"), (["--auto", "--batch", "1"], "--auto alone")):
+            with self.subTest(arguments):
+                self.assertIn(text, self.fails(2, "tune", "db-1", *arguments))
+
+
 class Policies(CliCase):
     def test_list(self):
         daemon = self.serve()
@@ -499,7 +525,7 @@ class Trouble(CliCase):
     def test_help(self):
         text = self.good("--help")
         for verb in ("list", "show", "watch", "policy list", "policy show", "policy lint",
-                     "policy explain", "policy assign", "policy unassign", "policy switch", "policy reload", "simulate", "replay", "version"):
+                     "policy explain", "policy assign", "policy unassign", "policy switch", "policy reload", "tune", "simulate", "replay", "version"):
             self.assertRegex(text, rf"(?m)^  {verb} ")
             self.assertIn("Usage:", self.good(*verb.split(), "--help"))
         self.assertIn("policy reload", self.good("policy", "--help"))
@@ -536,7 +562,7 @@ class Completion(CliCase):
     def test_every_option(self):
         """Completion knows the options that --help names."""
         for verb in ("list", "watch", "policy explain", "policy assign", "policy unassign", "policy switch",
-                     "simulate", "replay"):
+                     "tune", "simulate", "replay"):
             named = set(re.findall(r"(?m)^  (?:-h, )?(--[a-z-]+)", self.good(*verb.split(), "--help")))
             self.assertEqual(set(self.complete(f"sevmigctl {verb} --")), named, verb)
 

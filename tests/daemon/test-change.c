@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A running migration is given another policy. */
+/* A running migration is given another policy, or tuned by hand. */
 #include "session-fixture.h"
 #include "sevmig-error.h"
 #include "sevmig-replay.h"
@@ -147,6 +147,121 @@ test_during_call(Fixture *f, gconstpointer data)
 }
 
 static void
+tune(Fixture *f, gboolean has_batch, guint batch_pages)
+{
+    const SevmigHand hand = {.has_batch = has_batch, .batch_pages = batch_pages};
+    g_autoptr(GError) error = NULL;
+
+    g_assert_true(sevmig_session_tune(f->session, &hand, &origin, &error));
+    g_assert_no_error(error);
+}
+
+/* By hand, back, and by hand until another policy comes; the policy's name stays. */
+static void
+test_by_hand(Fixture *f, gconstpointer data)
+{
+    const SevmigHand beyond = {.has_throttle = TRUE, .throttle_percent = 96};
+    g_autoptr(GError) error = NULL;
+    guint told;
+
+    start(f, NULL, TRUE, FALSE);
+    wait_for(&f->fake->n_tunes, 20);
+    told = f->fake->n_tunes;
+    tune(f, TRUE, 2);
+    wait_for(&f->fake->n_tunes, told + 2);
+    g_assert_cmpuint(f->fake->status.tune.batch_pages, ==, 2);
+    g_assert_cmpstr(info(f)->policy, ==, "default");
+    g_assert_cmpstr(info(f)->note, ==, "batch of 2 pages set by hand by root (uid 0): a test");
+    g_assert_false(sevmig_session_tune(f->session, &beyond, &origin, &error));
+    g_assert_error(error, SEVMIG_ERROR, SEVMIG_ERROR_REFUSED);
+
+    tune(f, FALSE, 0);
+    run_for(BATCH_SETTLES_MS);
+    g_assert_cmpuint(f->fake->status.tune.batch_pages, >, 2);
+    tune(f, TRUE, 2);
+    change(f, "single");
+    run_for(10 * TICK_MS);
+    g_assert_cmpuint(f->fake->status.tune.batch_pages, ==, 1);
+}
+
+static const SevmigInfo measured = {.pages = 1000, .service_us = 500000, .batch_pages = 8};
+
+/* Each limit, and that nothing is changed beyond it. */
+static void
+test_hand_limits(void)
+{
+    static const struct {
+        SevmigHand hand;
+        const char *refusal; /* NULL: allowed */
+    } rows[] = {
+        {{.has_throttle = TRUE, .throttle_percent = 80}, NULL},
+        {{.has_throttle = TRUE, .throttle_percent = 0}, NULL},
+        {{.has_throttle = TRUE, .throttle_percent = 81}, "at most 80 %"},
+        {{.has_batch = TRUE, .batch_pages = 20}, NULL}, /* 10 ms at 500 us a page */
+        {{.has_batch = TRUE, .batch_pages = 21}, "expected 1 to 20"},
+        {{.has_batch = TRUE, .batch_pages = 0}, "expected 1 to 20"},
+    };
+
+    for (gsize i = 0; i < G_N_ELEMENTS(rows); i++) {
+        SevmigControlParams params = {.throttle_ceiling_percent = 80, .batch_hold_us = 10000};
+        const SevmigControlParams before = params;
+        g_autoptr(GError) error = NULL;
+        gboolean allowed = sevmig_hand_apply(&rows[i].hand, &measured, &params, &error);
+
+        g_assert_cmpint(allowed, ==, rows[i].refusal == NULL);
+        if (allowed)
+            continue;
+        g_assert_error(error, SEVMIG_ERROR, SEVMIG_ERROR_REFUSED);
+        g_assert_nonnull(strstr(error->message, rows[i].refusal));
+        g_assert_cmpmem(&params, sizeof params, &before, sizeof before);
+    }
+}
+
+/* Policies that leave nothing to a hand, or less. */
+static void
+test_hand_policies(void)
+{
+    const SevmigHand batch = {.has_batch = TRUE, .batch_pages = 9};
+    const SevmigHand throttle = {.has_throttle = TRUE, .throttle_percent = 1};
+    SevmigControlParams params = {.throttle_ceiling_percent = 80, .batch_pages = 8};
+    g_autoptr(GError) error = NULL;
+
+    g_assert_false(sevmig_hand_apply(&batch, &measured, &params, &error));
+    g_assert_nonnull(strstr(error->message, "expected 1 to 8"));
+    g_clear_error(&error);
+    params.throttle_mode = SEVMIG_THROTTLE_QEMU;
+    g_assert_false(sevmig_hand_apply(&throttle, &measured, &params, &error));
+    g_assert_nonnull(strstr(error->message, "to QEMU"));
+    g_clear_error(&error);
+    params.observe_only = true;
+    g_assert_false(sevmig_hand_apply(&batch, &measured, &params, &error));
+    g_assert_nonnull(strstr(error->message, "only watches"));
+}
+
+static void
+test_hand_parse(void)
+{
+    static const char *const bad[] = {"{'batch-pages': <'4'>}", "{'batch-pages': <4>}",
+                                      "{'throttle-percent': <uint32 1>, 'stun': <uint32 1>}"};
+    g_autoptr(GVariant) good = g_variant_ref_sink(
+        g_variant_new_parsed("{'throttle-percent': <uint32 20>, 'batch-pages': <uint32 4>}"));
+    SevmigHand hand;
+    g_autofree char *text = NULL;
+
+    g_assert_true(sevmig_hand_parse(&hand, good, NULL));
+    text = sevmig_hand_describe(&hand);
+    g_assert_cmpstr(text, ==, "throttle at most 20 %, batch of 4 pages");
+    for (gsize i = 0; i < G_N_ELEMENTS(bad); i++) {
+        g_autoptr(GVariant) values = g_variant_ref_sink(g_variant_new_parsed(bad[i]));
+        g_autoptr(GError) error = NULL;
+
+        g_assert_false(sevmig_hand_parse(&hand, values, &error));
+        g_assert_error(error, SEVMIG_ERROR, SEVMIG_ERROR_INVALID);
+        g_assert_cmpuint(hand.batch_pages, ==, 4); /* as it was */
+    }
+}
+
+static void
 test_too_late(Fixture *f, gconstpointer data)
 {
     start(f, NULL, TRUE, FALSE);
@@ -184,6 +299,7 @@ main(int argc, char **argv)
         {"/change/to-observing", test_to_observing},
         {"/change/from-observing", test_from_observing},
         {"/change/during-call", test_during_call},
+        {"/change/by-hand", test_by_hand},
         {"/change/too-late", test_too_late},
         {"/change/cannot-be-steered", test_cannot_be_steered},
         {"/change/refused-by-metadata", test_refused_by_metadata},
@@ -192,5 +308,8 @@ main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     for (gsize i = 0; i < G_N_ELEMENTS(tests); i++)
         g_test_add(tests[i].path, Fixture, NULL, fixture_set_up, tests[i].test, fixture_tear_down);
+    g_test_add_func("/hand/limits", test_hand_limits);
+    g_test_add_func("/hand/policies", test_hand_policies);
+    g_test_add_func("/hand/parse", test_hand_parse);
     return g_test_run();
 }

@@ -24,6 +24,14 @@ class PolicyCase(HostCase):
         self.assertEqual((done.returncode, done.stdout), (1, ""), done.stderr)
         return done.stderr
 
+    def ctl_tune(self, *arguments):
+        return self.host.run(["sevmigctl", "tune", *arguments]).stdout
+
+    def ctl_tune_refused(self, *arguments, user=()):
+        done = self.host.run([*user, "sevmigctl", "tune", *arguments], check=False)
+        self.assertEqual((done.returncode, done.stdout), (1, ""), done.stderr)
+        return done.stderr
+
     def slow(self):
         scale = firmware.time_scale(self.host)
         self.addCleanup(set_time_scale, scale)
@@ -113,11 +121,32 @@ class Switched(PolicyCase):
         self.assertIn("has ended", self.refused("switch", books["Id"], "single"))
         self.assert_runs_on(guest, self.host)
 
+    def test_by_hand(self):
+        guest = self.start("tuned")
+        with Under(guest) as under:
+            under.wait_for("it is throttled", lambda view: view["ThrottlePercent"] > 0)
+            self.assertIn("expected at most", self.ctl_tune_refused(guest.name, "--throttle", "99"))
+            self.ctl_tune(guest.name, "--throttle", "0", "--batch", "2", "--reason", "too slow")
+            view = under.wait_for("it runs freely", lambda view: view["ThrottlePercent"] == 0
+                                  and view["BatchPages"] == 2, 10)
+            self.assertEqual((view["Policy"], view["PolicySource"]), ("default", "default"))
+            self.assertIn("set by hand by root (uid 0): too slow", view["Note"])
+            self.ctl_tune(guest.name, "--auto")
+            under.wait_for("it is throttled again", lambda view: view["ThrottlePercent"] > 0
+                           and view["BatchPages"] > 2, 20)
+            books = self.end(under)
+        by_hand, back = [step for step in self.record(books) if step["event"] == "policy"]
+        self.assertEqual(by_hand["by"], {"policy": "default", "who": "root (uid 0)", "why": "too slow"})
+        self.assertEqual((by_hand["params"]["throttle-ceiling-percent"], by_hand["params"]["batch-pages"]), (0, 2))
+        self.assertGreater(back["params"]["throttle-ceiling-percent"], 0)
+        self.assert_runs_on(guest, self.host)
+
     def test_who_may(self):
         guest = self.start("guarded")
         with Under(guest) as under:
             view = under.wait_for("it is steered", lambda view: view["State"] == "steered")
             self.assertIn("org.sevmig1.steer", self.refused("switch", guest.name, "single", user=NOBODY))
+            self.assertIn("org.sevmig1.steer", self.ctl_tune_refused(guest.name, "--auto", user=NOBODY))
             self.assertIn("no policy is named gold", self.refused("switch", guest.name, "gold"))
             self.assertEqual(under.seen()["Policy"], view["Policy"])
             self.end(under)
