@@ -44,21 +44,35 @@ typedef struct {
     const char *files;   /* why the files were read; NULL: they were not */
 } Explanation;
 
-/* NUL-terminated; one byte more than may be is read, so that the reader can tell. */
-static char *
+/* One byte more than may be is read, so that the parser can tell. NULL if reading fails. */
+static GString *
+read_stream(FILE *file)
+{
+    g_autofree char *buffer = g_malloc(SEVMIG_DOMAIN_MAX_BYTES + 1);
+    gsize n = fread(buffer, 1, SEVMIG_DOMAIN_MAX_BYTES + 1, file);
+    return ferror(file) == 0 ? g_string_new_len(buffer, (gssize)n) : NULL;
+}
+
+static GString *
+read_file(const char *path)
+{
+    FILE *file = fopen(path, "re");
+    if (file == NULL)
+        return NULL;
+    GString *text = read_stream(file);
+    int saved = errno;
+    fclose(file);
+    errno = saved;
+    return text;
+}
+
+static GString *
 read_xml(const char *path, GError **error)
 {
-    FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
-    g_autofree char *text = g_malloc(SEVMIG_DOMAIN_MAX_BYTES + 2);
-    gsize n = file != NULL ? fread(text, 1, SEVMIG_DOMAIN_MAX_BYTES + 1, file) : 0;
-    gboolean failed = file == NULL || ferror(file) != 0;
-    int saved = errno;
-    if (file != NULL && file != stdin)
-        fclose(file);
-    text[n] = '\0';
-    if (failed)
-        g_set_error(error, SEVMIG_ERROR, SEVMIG_ERROR_IO, "%s: %s", path, g_strerror(saved));
-    else if (memchr(text, '\0', n) != NULL || !g_utf8_validate(text, (gssize)n, NULL))
+    g_autoptr(GString) text = strcmp(path, "-") == 0 ? read_stream(stdin) : read_file(path);
+    if (text == NULL)
+        g_set_error(error, SEVMIG_ERROR, SEVMIG_ERROR_IO, "%s: %s", path, g_strerror(errno));
+    else if (!g_utf8_validate_len(text->str, text->len, NULL))
         g_set_error(error, SEVMIG_ERROR, SEVMIG_ERROR_INVALID, "%s: not text; expected domain XML",
                     path);
     else
@@ -84,7 +98,7 @@ static gboolean
 explain_xml(Cli *cli, Explanation *to, GError **error)
 {
     const CliExplain *explain = &cli->explain;
-    g_autofree char *xml = read_xml(explain->xml, error);
+    g_autoptr(GString) xml = read_xml(explain->xml, error);
     g_autoptr(GError) problem = NULL;
     if (xml == NULL)
         return FALSE;
@@ -92,14 +106,14 @@ explain_xml(Cli *cli, Explanation *to, GError **error)
         to->files = "as the options say";
     } else {
         to->answer =
-            remote_call(cli, "ExplainXml", g_variant_new("(s)", xml), "(saa{sv})", &problem);
+            remote_call(cli, "ExplainXml", g_variant_new("(s)", xml->str), "(saa{sv})", &problem);
         /* Whoever names a bus wants the sevmigd that is there. */
         if (to->answer == NULL && cli->connect == NULL &&
             (cli->bus == NULL || remote_is_absent(problem)))
             to->files = "sevmigd does not run";
     }
     if (to->files != NULL)
-        to->answer = explain_by_files(cli, xml, error);
+        to->answer = explain_by_files(cli, xml->str, error);
     else if (to->answer == NULL)
         g_propagate_error(error, g_steal_pointer(&problem));
     return to->answer != NULL;
