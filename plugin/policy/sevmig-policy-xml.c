@@ -126,9 +126,15 @@ static gsize
 builder_last(const Builder *self, const char *wanted)
 {
     const char *text = self->doc->text;
-    const char *found = g_strrstr_len(text, (gssize)builder_offset(self), wanted);
+    gsize offset = builder_offset(self);
 
-    return found ? (gsize)(found - text) : builder_offset(self);
+    /* Backwards, so that it costs what lies between: g_strrstr_len() begins at the beginning. */
+    for (const char *p = memrchr(text, wanted[0], offset); p;
+         p = memrchr(text, wanted[0], (gsize)(p - text))) {
+        if (g_str_has_prefix(p, wanted))
+            return (gsize)(p - text);
+    }
+    return offset;
 }
 
 static void

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <time.h>
+
 #include "policy-test.h"
 #include "sevmig-policy-internal.h"
 #include "sevmig-policy-resolve.h"
@@ -374,6 +376,23 @@ test_bad_domains(Fixture *self, gconstpointer data)
     }
 }
 
+/* Whoever may ask for an explanation may send the largest domain: it is read in time that grows
+ * with its size, or everything else that the daemon does would wait. */
+static void
+test_largest_domain(Fixture *self, gconstpointer data)
+{
+    g_autoptr(GString) xml = g_string_new("<domain>");
+    g_autoptr(SevmigResolution) resolution = NULL;
+    clock_t before = clock();
+
+    for (guint i = 0; i < 65000; i++)
+        g_string_append(xml, "<a b='c'/>");
+    g_string_append(xml, "</domain>");
+    resolution = resolve(self, xml->str);
+    g_assert_cmpuint(resolution->source, ==, SEVMIG_SOURCE_DEFAULT);
+    g_assert_cmpint((clock() - before) / CLOCKS_PER_SEC, <, 2); /* of the processor's */
+}
+
 /* Documents of the metadata element, embedded in a domain and under sevmig-domain.rng. */
 static char *
 metadata_problem(Fixture *self, const char *path)
@@ -474,6 +493,7 @@ main(int argc, char **argv)
         {"/policy/resolve/ranking", test_ranking},
         {"/policy/resolve/name-decides", test_name_decides},
         {"/policy/resolve/bad-domains", test_bad_domains},
+        {"/policy/resolve/largest-domain", test_largest_domain},
         {"/policy/resolve/metadata-valid", test_metadata_valid},
         {"/policy/resolve/metadata-invalid", test_metadata_invalid},
     };
