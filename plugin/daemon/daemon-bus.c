@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "daemon-private.h"
+
+#include <string.h>
+
 #include "log.h"
 #include "outgoing.h"
 #include "sevmig-error.h"
 #include "worker.h"
 
 #define EXPLAIN_TIMEOUT_MS 10000u
+/* What anyone may send is read between two ticks: well below a lease, whatever it is made of. */
+#define EXPLAIN_MOST_BYTES (256u * 1024u)
 
 static const char *
 bus_libvirt_state(gpointer user_data)
@@ -124,6 +129,12 @@ bus_explain_xml(const char *xml, gpointer user_data, GError **error)
 {
     SevmigDaemon *self = user_data;
 
+    if (strlen(xml) > EXPLAIN_MOST_BYTES) {
+        g_set_error(error, SEVMIG_ERROR, SEVMIG_ERROR_INVALID,
+                    "domain XML: too large to be explained; expected at most %u bytes",
+                    EXPLAIN_MOST_BYTES);
+        return NULL;
+    }
     return sevmig_policies_explain(self->policies, xml, error);
 }
 

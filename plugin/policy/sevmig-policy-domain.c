@@ -10,6 +10,7 @@ static const SevmigXmlLimits domain_limits = {
     .max_bytes = SEVMIG_DOMAIN_MAX_BYTES,
     .max_depth = 64,
     .max_elements = 65536,
+    .max_attributes = 256,
 };
 
 void

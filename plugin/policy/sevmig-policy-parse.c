@@ -17,7 +17,11 @@ const SevmigXmlLimits sevmig_policy_limits = {
     .max_bytes = SEVMIG_POLICY_MAX_BYTES,
     .max_depth = SEVMIG_POLICY_MAX_DEPTH,
     .max_elements = 4096,
+    .max_attributes = 256,
 };
+
+/* Nobody reads more, and each has to count lines from the beginning for its position. */
+#define MOST_ISSUES 100
 
 void
 sevmig_reader_issue(const SevmigReader *self, gsize offset, const char *format, ...)
@@ -26,8 +30,13 @@ sevmig_reader_issue(const SevmigReader *self, gsize offset, const char *format, 
     unsigned line, column;
     va_list args;
 
+    if (self->issues->len > MOST_ISSUES)
+        return;
     va_start(args, format);
-    text = g_strdup_vprintf(format, args);
+    text = self->issues->len < MOST_ISSUES
+               ? g_strdup_vprintf(format, args)
+               : g_strdup_printf("more than %d faults; expected fewer, the others are not listed",
+                                 MOST_ISSUES);
     va_end(args);
     sevmig_xml_position(self->doc, offset, &line, &column);
     sevmig_issue_add(self->issues, self->doc->file, line, column, "%s", text);
@@ -182,6 +191,55 @@ read_name(const SevmigReader *self)
     return g_strdup(name ? name : "");
 }
 
+/* How many there are below and with `node`; stops counting beyond `most`. */
+static guint
+count_elements(const SevmigXmlNode *node, guint most)
+{
+    guint n = 1;
+
+    for (const SevmigXmlNode *child = node->children; child && n <= most; child = child->next)
+        n += count_elements(child, most - n);
+    return n;
+}
+
+/* A policy that stands in a domain is no larger than one that stands alone. */
+static gboolean
+is_too_large(const SevmigReader *self)
+{
+    guint most = sevmig_policy_limits.max_elements;
+
+    if (count_elements(self->root, most) <= most)
+        return FALSE;
+    sevmig_reader_issue(self, self->root->offset,
+                        "<%s>: more than %u elements, %s has at most that", self->root->name, most,
+                        sevmig_policy_limits.what);
+    return TRUE;
+}
+
+static void
+read_policy(const SevmigReader *reader, SevmigPolicy *self, const SevmigCeiling *ceiling)
+{
+    const SevmigXmlNode *root = reader->root;
+
+    if (is_too_large(reader))
+        return;
+    if (strcmp(root->name, "policy"))
+        sevmig_reader_issue(reader, root->offset, "element <%s>; expected <policy>", root->name);
+    else
+        sevmig_structure_check(reader);
+    self->name = read_name(reader);
+    self->description = read_description(reader);
+    read_knobs(reader, &self->values, &self->given);
+    sevmig_match_read(reader, &self->match);
+    if (reader->issues->len == 0)
+        sevmig_schema_check(reader);
+    if (reader->issues->len == 0)
+        sevmig_sense_check(reader, self);
+    settle(self);
+    if (reader->issues->len == 0 && ceiling)
+        sevmig_ceiling_apply(reader, ceiling, self);
+}
+
 SevmigPolicy *
 sevmig_policy_from_node(const SevmigXmlDoc *doc, const SevmigXmlNode *root,
                         const SevmigCeiling *ceiling, GPtrArray *issues)
@@ -192,21 +250,7 @@ sevmig_policy_from_node(const SevmigXmlDoc *doc, const SevmigXmlNode *root,
 
     g_atomic_ref_count_init(&self->refs);
     self->file = g_strdup(doc->file);
-    if (strcmp(root->name, "policy"))
-        sevmig_reader_issue(&reader, root->offset, "element <%s>; expected <policy>", root->name);
-    else
-        sevmig_structure_check(&reader);
-    self->name = read_name(&reader);
-    self->description = read_description(&reader);
-    read_knobs(&reader, &self->values, &self->given);
-    sevmig_match_read(&reader, &self->match);
-    if (own->len == 0)
-        sevmig_schema_check(&reader);
-    if (own->len == 0)
-        sevmig_sense_check(&reader, self);
-    settle(self);
-    if (own->len == 0 && ceiling)
-        sevmig_ceiling_apply(&reader, ceiling, self);
+    read_policy(&reader, self, ceiling);
     if (own->len == 0)
         return g_steal_pointer(&self);
     sevmig_issues_sort(own);

@@ -172,6 +172,12 @@ on_start_element(void *data, const xmlChar *name, const xmlChar *prefix, const x
                      self->limits->max_elements, self->limits->what);
         return;
     }
+    if ((guint)n_attributes > self->limits->max_attributes) {
+        builder_fail(self, offset,
+                     "<%s>: more than %u attributes, an element of %s has at most that", name,
+                     self->limits->max_attributes, self->limits->what);
+        return;
+    }
     node = sevmig_xml_node_new(self->current, uri ? (const char *)uri : "", (const char *)name);
     node->offset = offset;
     add_attributes(node, n_attributes, attributes);

@@ -44,6 +44,7 @@ typedef struct {
     gsize max_bytes;
     guint max_depth;
     guint max_elements;
+    guint max_attributes; /* of one element */
 } SevmigXmlLimits;
 
 /* Parses `size` bytes. On failure appends one issue and returns NULL. */

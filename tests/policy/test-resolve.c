@@ -393,6 +393,22 @@ test_largest_domain(Fixture *self, gconstpointer data)
     g_assert_cmpint((clock() - before) / CLOCKS_PER_SEC, <, 2); /* of the processor's */
 }
 
+/* The same for a policy within it, which is no larger than one that stands alone. */
+static void
+test_largest_inlined(Fixture *self, gconstpointer data)
+{
+    g_autoptr(GString) xml = g_string_new("<domain><metadata><policy " NS " name='p'><match>");
+    g_autoptr(SevmigResolution) resolution = NULL;
+    clock_t before = clock();
+
+    for (guint i = 0; i < 60000; i++)
+        g_string_append(xml, "<domain/>");
+    g_string_append(xml, "</match></policy></metadata></domain>");
+    resolution = resolve(self, xml->str);
+    g_assert_nonnull(strstr(resolution->problem, "<policy>: more than 4096 elements"));
+    g_assert_cmpint((clock() - before) / CLOCKS_PER_SEC, <, 2);
+}
+
 /* Documents of the metadata element, embedded in a domain and under sevmig-domain.rng. */
 static char *
 metadata_problem(Fixture *self, const char *path)
@@ -494,6 +510,7 @@ main(int argc, char **argv)
         {"/policy/resolve/name-decides", test_name_decides},
         {"/policy/resolve/bad-domains", test_bad_domains},
         {"/policy/resolve/largest-domain", test_largest_domain},
+        {"/policy/resolve/largest-inlined", test_largest_inlined},
         {"/policy/resolve/metadata-valid", test_metadata_valid},
         {"/policy/resolve/metadata-invalid", test_metadata_invalid},
     };

@@ -11,6 +11,7 @@ static const SevmigXmlLimits limits = {
     .max_bytes = 4096,
     .max_depth = 4,
     .max_elements = 8,
+    .max_attributes = 4,
 };
 
 static SevmigXmlDoc *
@@ -107,6 +108,26 @@ test_limits(void)
                  "t:1:13: <e>: elements nest deeper than 4 levels, a test has at most that");
     expect_issue("<a><b/><b/><b/><b/><b/><b/><b/><b/></a>",
                  "t:1:32: <b>: more than 8 elements, a test has at most that");
+    expect_issue("<a><b c='' d='' e='' f='' g=''/></a>",
+                 "t:1:4: <b>: more than 4 attributes, an element of a test has at most that");
+}
+
+/* However much is wrong, the list of it ends. */
+static void
+test_many_faults(void)
+{
+    g_autoptr(GString) text = g_string_new("<policy xmlns='urn:sevmig:policy:1' name='p'>");
+    g_autoptr(GPtrArray) issues = sevmig_policy_issues_new();
+    const SevmigPolicyIssue *last;
+
+    for (guint i = 0; i < 1000; i++)
+        g_string_append(text, "<a/>");
+    g_string_append(text, "</policy>");
+    g_assert_null(sevmig_policy_parse(text->str, -1, "t", issues, NULL));
+    g_assert_cmpuint(issues->len, ==, 101);
+    last = g_ptr_array_index(issues, 100);
+    g_assert_cmpstr(last->text, ==,
+                    "more than 100 faults; expected fewer, the others are not listed");
 }
 
 static void
@@ -173,6 +194,7 @@ main(int argc, char **argv)
     g_test_add_func("/policy/xml/line-endings", test_line_endings);
     g_test_add_func("/policy/xml/long-input", test_long_input);
     g_test_add_func("/policy/xml/limits", test_limits);
+    g_test_add_func("/policy/xml/many-faults", test_many_faults);
     g_test_add_func("/policy/xml/entities", test_entities);
     g_test_add_func("/policy/xml/printable", test_printable);
     g_test_add_func("/policy/xml/mutations", test_mutations);
