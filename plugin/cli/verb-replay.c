@@ -45,6 +45,8 @@ typedef struct {
     SevmigActions recorded, replayed;
 } Moment;
 
+#define MOST_CHANGES 50 /* shown */
+
 typedef struct {
     Cli *cli;
     const char *path;
@@ -57,6 +59,8 @@ typedef struct {
     Moment first;     /* that differs */
     GPtrArray *rows;  /* of the table of moments, and the same */
     GString *moments; /* in JSON; with a policy only */
+    GString *changes, *changes_json; /* of the policy, by someone, while it was recorded */
+    guint n_changes;
     GArray *decisions; /* of Decision, as replayed; if they are asked for */
     Side recorded, replayed;
     guint64 downtime_us; /* real; 0: unknown */
@@ -137,6 +141,24 @@ take_moment(Report *report, const Moment *moment, gboolean identical)
         add_row(report->rows, moment);
 }
 
+/* Who changed what is on record. */
+static void
+take_change(Report *report, const SevmigTraceOrigin *by, gint64 at_us)
+{
+    g_autofree char *text =
+        g_strdup_printf("%s by %s%s%s", by->policy, by->who, *by->why != '\0' ? ": " : "", by->why);
+    g_autofree char *shown = text_printable(text);
+    if (report->n_changes++ >= MOST_CHANGES)
+        return;
+    g_string_append_printf(report->changes, "at %.1f s %s\n", (double)at_us / 1e6, shown);
+    json_open(report->changes_json, NULL, '{');
+    json_int(report->changes_json, "at_us", at_us);
+    json_string(report->changes_json, "policy", by->policy);
+    json_string(report->changes_json, "who", by->who);
+    json_string(report->changes_json, "why", by->why);
+    json_close(report->changes_json, '}');
+}
+
 static void
 take_event(Report *report)
 {
@@ -147,6 +169,8 @@ take_event(Report *report)
         .recorded = step->actions,
         .replayed = *sevmig_replay_actions(report->replay),
     };
+    if (step->has_origin)
+        take_change(report, &step->origin, moment.at_us);
     report->events++;
     report->compared += step->has_actions;
     side_take(&report->recorded, &moment.recorded, moment.at_us);
@@ -195,6 +219,9 @@ put_title(GString *out, const Report *report)
     g_autofree char *shown = text_printable(text);
     g_autofree char *time = text_duration((guint64)sevmig_replay_elapsed_us(report->replay));
     g_string_append_printf(out, "%s, %u events in %s\n", shown, report->events, time);
+    g_string_append(out, report->changes->str);
+    if (report->n_changes > MOST_CHANGES)
+        g_string_append_printf(out, "and %u more changes\n", report->n_changes - MOST_CHANGES);
 }
 
 static void
@@ -364,6 +391,9 @@ put_report_json(GString *out, const Report *report)
     json_uint(out, "different", report->different);
     json_int(out, "elapsed_us", sevmig_replay_elapsed_us(report->replay));
     json_uint(out, "downtime_us", report->downtime_us);
+    json_open(out, "changes", '[');
+    g_string_append(out, report->changes_json->str);
+    json_close(out, ']');
     put_side_json(out, "recorded", &report->recorded);
     put_side_json(out, "replayed", &report->replayed);
     if (report->different > 0 && report->policy == NULL)
@@ -451,6 +481,8 @@ verb_replay(Cli *cli)
         .policy = policy,
         .rows = g_ptr_array_new_with_free_func(g_free),
         .moments = g_string_new(NULL),
+        .changes = g_string_new(NULL),
+        .changes_json = g_string_new(NULL),
         .decisions = g_array_new(FALSE, FALSE, sizeof(Decision)),
         .recorded = {.let_go_us = -1},
         .replayed = {.let_go_us = -1},
@@ -459,6 +491,8 @@ verb_replay(Cli *cli)
     CliExit result = conclude(&report);
     g_ptr_array_unref(report.rows);
     g_string_free(report.moments, TRUE);
+    g_string_free(report.changes, TRUE);
+    g_string_free(report.changes_json, TRUE);
     g_array_unref(report.decisions);
     g_clear_error(&report.problem);
     return result;

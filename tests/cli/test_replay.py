@@ -125,6 +125,21 @@ class Replay(TrialCase):
         text = self.good("replay", path, "--policy", "gentle", "--policy-dir", POLICIES)
         self.assertIn("under the recorded policy it differs at 1 events", text)
 
+    def test_changes(self):
+        """Who gave the migration other parameters while it was recorded."""
+        lines = self.lines()
+        event = {"t": json.loads(lines[9])["t"], "event": "policy",
+                 "by": {"policy": "gentle", "who": "root (uid 0)", "why": "too \x1b[2Jslow"},
+                 "params": json.loads(lines[0])["params"]}
+        path = self.write("x.jsonl", "".join(lines[:10] + [json.dumps(event) + "\n"] * 52 + lines[10:20]))
+        text = self.ctl("replay", path).stdout
+        at_us = event["t"] - json.loads(lines[1])["t"]
+        self.assertEqual(text.splitlines()[1], f"at {at_us / 1e6:.1f} s gentle by root (uid 0): too ?[2Jslow")
+        self.assertEqual(text.count("gentle by root"), 50)
+        self.assertIn("\nand 2 more changes\n", text)
+        change = json.loads(self.ctl("replay", path, "--json").stdout)["changes"][0]
+        self.assertEqual(change, {"at_us": at_us, **event["by"]})
+
     def test_input_only(self):
         def strip(line):
             step = json.loads(line)

@@ -117,7 +117,9 @@ class Switched(PolicyCase):
             samples, milliseconds = self.in_force_after(steps, change, single)
             self.assertLessEqual(samples, 2)
             self.assertLess(milliseconds, 500, "a tick is 100 ms, a busy machine late")
-        self.assertIn("\nidentical: ", self.host.run(["sevmigctl", "replay", books["RecordFile"]]).stdout)
+        replayed = self.host.run(["sevmigctl", "replay", books["RecordFile"]]).stdout
+        self.assertIn("\nidentical: ", replayed)
+        self.assertRegex(replayed, r"(?m)^at \d+\.\d s single by root \(uid 0\): a rehearsal$")
         self.assertIn("has ended", self.refused("switch", books["Id"], "single"))
         self.assert_runs_on(guest, self.host)
 
