@@ -12,6 +12,7 @@
 
 #define DEFAULT_TIMEOUT_S 10
 #define DEFAULT_INTERVAL_S 0.5
+#define DEFAULT_LIMIT 20
 #define ANY_NUMBER G_MAXINT
 
 typedef struct {
@@ -32,6 +33,8 @@ static const Verb verbs[] = {
     {"list", "", "list the running migrations", 0, 0, verb_list, list_options},
     {"show", "ID|DOMAIN", "tell all about one migration", 1, 1, verb_show},
     {"watch", "[DOMAIN]", "follow migrations as they run", 0, 1, verb_watch, watch_options},
+    {"history", "", "list the migrations that have ended, newest first", 0, 0, verb_history,
+     history_options},
     {"policy list", "", "list the policies of this host", 0, 0, verb_policy_list},
     {"policy show", "NAME", "print a policy as XML", 1, 1, verb_policy_show},
     {"policy lint", "FILE...", "check policy files or directories, without sevmigd", 1, ANY_NUMBER,
@@ -343,6 +346,7 @@ cli_run(int argc, char **argv)
 {
     Cli cli = {.timeout_s = DEFAULT_TIMEOUT_S,
                .interval_s = DEFAULT_INTERVAL_S,
+               .limit = DEFAULT_LIMIT,
                .tune = {.throttle_percent = -1, .batch_pages = -1}};
     g_autoptr(GError) error = NULL;
     setlocale(LC_CTYPE, "");
@@ -355,6 +359,7 @@ cli_run(int argc, char **argv)
     clear_assign(&cli.assign);
     g_free(cli.connect);
     g_free(cli.reason);
+    g_free(cli.domain);
     clear_trial(&cli.trial);
     return result;
 }

@@ -64,6 +64,8 @@ typedef struct {
     gboolean all;         /* list */
     gboolean once;        /* watch */
     double interval_s;    /* watch */
+    int limit;            /* history */
+    char *domain;         /* history */
     CliTrial trial;       /* simulate, replay */
     CliExplain explain;   /* policy explain */
     CliAssign assign;     /* policy assign, unassign */
@@ -94,6 +96,7 @@ gboolean cli_on_terminal(void);
 CliExit verb_list(Cli *cli);
 CliExit verb_show(Cli *cli);
 CliExit verb_watch(Cli *cli);
+CliExit verb_history(Cli *cli);
 CliExit verb_policy_list(Cli *cli);
 CliExit verb_policy_show(Cli *cli);
 CliExit verb_policy_lint(Cli *cli);
@@ -113,6 +116,7 @@ void switch_options(GOptionContext *context, Cli *cli);
 void assign_options(GOptionContext *context, Cli *cli);
 void unassign_options(GOptionContext *context, Cli *cli);
 void explain_options(GOptionContext *context, Cli *cli);
+void history_options(GOptionContext *context, Cli *cli);
 void simulate_options(GOptionContext *context, Cli *cli);
 void replay_options(GOptionContext *context, Cli *cli);
 extern const char assign_help[];

@@ -35,7 +35,9 @@ static const struct {
     {"MaxThrottlePercent", "u", offsetof(Migration, max_throttle_percent), "max_throttle_percent"},
     {"PredictedDowntimeUs", "t", offsetof(Migration, predicted_downtime_us),
      "predicted_downtime_us"},
+    {"PromisedDowntimeUs", "t", offsetof(Migration, promised_downtime_us), "promised_downtime_us"},
     {"DowntimeGoalUs", "t", offsetof(Migration, downtime_goal_us), "downtime_goal_us"},
+    {"DurationGoalUs", "t", offsetof(Migration, duration_goal_us), "duration_goal_us"},
     {"EtaUs", "t", offsetof(Migration, eta_us), "eta_us"},
     {"GuestLostUs", "t", offsetof(Migration, guest_lost_us), "guest_lost_us"},
     {"Submissions", "t", offsetof(Migration, submissions), "submissions"},
@@ -165,6 +167,40 @@ migration_is(const Migration *migration, const char *id_or_domain)
            strcmp(migration->uuid, id_or_domain) == 0;
 }
 
+GPtrArray *
+migration_load_history(Cli *cli, const char *which, guint limit, GError **error)
+{
+    g_autoptr(GPtrArray) list = g_ptr_array_new_with_free_func((GDestroyNotify)migration_free);
+    g_autoptr(GVariant) reply =
+        remote_call(cli, "ListHistory", g_variant_new("(su)", which, limit), "(aa{sv})", error);
+    if (reply == NULL)
+        return NULL;
+    g_autoptr(GVariant) entries = g_variant_get_child_value(reply, 0);
+    for (gsize i = 0; i < g_variant_n_children(entries); i++) {
+        g_autoptr(GVariant) properties = g_variant_get_child_value(entries, i);
+        Migration *migration = from_properties("history", properties, error);
+        if (migration == NULL)
+            return NULL;
+        g_ptr_array_add(list, migration);
+    }
+    return g_steal_pointer(&list);
+}
+
+static Migration *
+find_in_history(Cli *cli, const char *id_or_domain, GError **error)
+{
+    g_autoptr(GPtrArray) list = migration_load_history(cli, id_or_domain, 1, error);
+    if (list == NULL)
+        return NULL;
+    if (list->len > 0)
+        return g_ptr_array_steal_index(list, 0);
+    g_set_error(error, SEVMIG_ERROR, SEVMIG_ERROR_NOT_FOUND,
+                "no migration or domain \"%s\" is known: \"sevmigctl list\" shows those that run, "
+                "\"sevmigctl history\" those that have ended",
+                id_or_domain);
+    return NULL;
+}
+
 Migration *
 migration_find(Cli *cli, const char *id_or_domain, GError **error)
 {
@@ -185,10 +221,7 @@ migration_find(Cli *cli, const char *id_or_domain, GError **error)
     }
     if (found >= 0)
         return g_ptr_array_steal_index(list, (guint)found);
-    g_set_error(error, SEVMIG_ERROR, SEVMIG_ERROR_NOT_FOUND,
-                "no migration or domain \"%s\" is known: \"sevmigctl list --all\" shows them all",
-                id_or_domain);
-    return NULL;
+    return find_in_history(cli, id_or_domain, error);
 }
 
 void

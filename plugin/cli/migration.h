@@ -30,7 +30,9 @@ typedef struct {
     guint32 throttle_percent;
     guint32 max_throttle_percent;
     guint64 predicted_downtime_us;
+    guint64 promised_downtime_us;
     guint64 downtime_goal_us;
+    guint64 duration_goal_us;
     guint64 eta_us;
     guint64 guest_lost_us;
     guint64 submissions;
@@ -53,7 +55,11 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Migration, migration_free)
 /* Running ones, or all that are remembered; oldest first. Those that vanish meanwhile are left out.
  */
 GPtrArray *migration_load_all(Cli *cli, gboolean all, GError **error);
-/* The migration with that id, or the newest of that domain (name or UUID), running ones first. */
+/* Those that have ended, of an earlier sevmigd too, newest first, at most `limit` (0: all). `which`
+   is an id, or a domain's name or UUID; "": any. */
+GPtrArray *migration_load_history(Cli *cli, const char *which, guint limit, GError **error);
+/* The migration with that id, or the newest of that domain (name or UUID): running ones first, then
+   those that the daemon remembers, then its history. */
 Migration *migration_find(Cli *cli, const char *id_or_domain, GError **error);
 
 gboolean migration_ended(const Migration *migration);

@@ -57,8 +57,8 @@ row_note(const Migration *m)
     return text_or_none(m->note);
 }
 
-static char *
-row_started(const Migration *m)
+char *
+render_started(const Migration *m)
 {
     g_autoptr(GDateTime) time = g_date_time_new_from_unix_local(
         (gint64)MIN(m->started_realtime_us / G_USEC_PER_SEC, G_MAXINT32 * (guint64)64));
@@ -130,6 +130,10 @@ row_downtime(const Migration *m)
     g_autofree char *goal =
         m->downtime_goal_us > 0 ? text_duration(m->downtime_goal_us) : g_strdup("none");
     g_autofree char *real = text_duration(m->downtime_us);
+    g_autofree char *promised = text_duration(m->promised_downtime_us);
+    if (m->promised_downtime_us > 0)
+        return g_strdup_printf("%s%spromised %s, goal %s", m->downtime_us > 0 ? real : "",
+                               m->downtime_us > 0 ? ", " : "", promised, goal);
     return g_strdup_printf("%s%spredicted %s, goal %s", m->downtime_us > 0 ? real : "",
                            m->downtime_us > 0 ? ", " : "", predicted, goal);
 }
@@ -185,7 +189,7 @@ static const struct {
     {"policy", row_policy},
     {"phase", row_phase},
     {"note", row_note},
-    {"started", row_started},
+    {"started", render_started},
     {"elapsed", row_elapsed},
     {"time left", row_eta},
     {"pass", row_pass},

@@ -16,4 +16,7 @@ guint render_live(GString *out, const Migration *migration, guint width, gboolea
 /* The live view on one line, for logs and pipes; one that has ended says how. */
 void render_line(GString *out, const Migration *migration);
 
+/* When it began, in local time; NULL if that is no time. */
+char *render_started(const Migration *migration);
+
 #endif

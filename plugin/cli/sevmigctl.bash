@@ -24,7 +24,7 @@ _sevmigctl()
 {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
     local valued=' --connect --timeout --interval --policy --policy-dir --workload --memory --vcpus
-        --dirty-rate --working-set --seed --set --xml --ceiling --uri
+        --dirty-rate --working-set --seed --set --limit --domain --xml --ceiling --uri
         --on-failure --reason --throttle --batch '
     local global='--json --connect --timeout --help' word verb='' sub='' third='' skip=''
     local -a words=()
@@ -47,12 +47,17 @@ _sevmigctl()
     done
     case $prev in
         --policy) mapfile -t words < <(_sevmigctl_names name policy list) ;;
+        --domain) mapfile -t words < <(_sevmigctl_names domain history --limit 0) ;;
         --workload) mapfile -t words < <(_sevmigctl_names name simulate --list) ;;
         --on-failure)
             mapfile -t COMPREPLY < <(compgen -W 'warn refuse' -- "$cur")
             return
             ;;
     esac
+    if [[ $prev == --domain ]]; then
+        mapfile -t COMPREPLY < <(compgen -W "${words[*]}" -- "$cur")
+        return
+    fi
     if [[ " --policy --workload --policy-dir --xml --ceiling " == *" $prev "* ]]; then
         mapfile -t COMPREPLY < <(compgen -W "${words[*]}" -- "$cur")
         _sevmigctl_files "$cur"
@@ -61,13 +66,14 @@ _sevmigctl()
     [[ $prev == -* && $valued == *[[:space:]]"$prev"[[:space:]]* ]] && return
 
     case "$verb ${sub}" in
-        ' ') words=(list show watch policy tune simulate replay version) ;;
+        ' ') words=(list show watch history policy tune simulate replay version) ;;
         'list '*) global+=' --all' ;;
         'show ') mapfile -t words < <(_sevmigctl_names domain list --all) ;;
         'watch '*)
             global+=' --once --interval'
             [[ -z $sub ]] && mapfile -t words < <(_sevmigctl_names domain list)
             ;;
+        'history '*) global+=' --limit --domain' ;;
         'policy ') words=(list show lint explain assign unassign switch reload) ;;
         'policy show') mapfile -t words < <(_sevmigctl_names name policy list) ;;
         'policy explain')

@@ -70,6 +70,17 @@ call_list_migrations(SevmigBusObject *object, GVariant *parameters, GError **err
 }
 
 static GVariant *
+call_list_history(SevmigBusObject *object, GVariant *parameters, GError **error)
+{
+    SevmigBus *self = object->bus;
+    const char *which;
+    guint limit;
+
+    g_variant_get(parameters, "(&su)", &which, &limit);
+    return g_variant_new("(@aa{sv})", self->ops->list_history(which, limit, self->user_data));
+}
+
+static GVariant *
 call_list_policies(SevmigBusObject *object, GVariant *parameters, GError **error)
 {
     return g_variant_new("(@aa{sv})", object->bus->ops->list_policies(object->bus->user_data));
@@ -153,6 +164,7 @@ static const MethodRow methods[] = {
     {PROPERTIES_INTERFACE, "Get", SEVMIG_POLKIT_READ, call_get, NULL},
     {PROPERTIES_INTERFACE, "GetAll", SEVMIG_POLKIT_READ, call_get_all, NULL},
     {SEVMIG_MANAGER_INTERFACE, "ListMigrations", SEVMIG_POLKIT_READ, call_list_migrations, NULL},
+    {SEVMIG_MANAGER_INTERFACE, "ListHistory", SEVMIG_POLKIT_READ, call_list_history, NULL},
     {SEVMIG_MANAGER_INTERFACE, "ListPolicies", SEVMIG_POLKIT_READ, call_list_policies, NULL},
     {SEVMIG_MANAGER_INTERFACE, "GetPolicy", SEVMIG_POLKIT_READ, call_get_policy, NULL},
     {SEVMIG_MANAGER_INTERFACE, "Explain", SEVMIG_POLKIT_READ, NULL, request_explain},

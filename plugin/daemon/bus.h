@@ -22,6 +22,7 @@ typedef struct {
     const char *(*policy_error)(gpointer user_data);
     /* aa{sv}, floating */
     GVariant *(*list_policies)(gpointer user_data);
+    GVariant *(*list_history)(const char *which, guint limit, gpointer user_data);
     /* Caller frees. */
     char *(*get_policy)(const char *name, gpointer user_data, GError **error);
     gboolean (*reload_policies)(guint *count, gpointer user_data, GError **error);

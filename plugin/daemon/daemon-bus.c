@@ -36,6 +36,14 @@ bus_list_policies(gpointer user_data)
     return sevmig_policies_list(self->policies);
 }
 
+static GVariant *
+bus_list_history(const char *which, guint limit, gpointer user_data)
+{
+    SevmigDaemon *self = user_data;
+
+    return sevmig_history_list(self->history, which, limit);
+}
+
 static char *
 bus_get_policy(const char *name, gpointer user_data, GError **error)
 {
@@ -198,6 +206,7 @@ const SevmigBusOps SEVMIG_DAEMON_BUS_OPS = {
     .libvirt_state = bus_libvirt_state,
     .policy_error = bus_policy_error,
     .list_policies = bus_list_policies,
+    .list_history = bus_list_history,
     .get_policy = bus_get_policy,
     .reload_policies = bus_reload_policies,
     .explain = bus_explain,

@@ -31,7 +31,9 @@ static const struct {
     ROW("ThrottlePercent", 'u', throttle_percent),
     ROW("MaxThrottlePercent", 'u', max_throttle_percent),
     ROW("PredictedDowntimeUs", 't', predicted_downtime_us),
+    ROW("PromisedDowntimeUs", 't', promised_downtime_us),
     ROW("DowntimeGoalUs", 't', downtime_goal_us),
+    ROW("DurationGoalUs", 't', duration_goal_us),
     ROW("EtaUs", 't', eta_us),
     ROW("GuestLostUs", 't', guest_lost_us),
     ROW("Submissions", 't', submissions),
@@ -62,6 +64,18 @@ sevmig_info_clear(SevmigInfo *info)
     for (gsize i = 0; i < G_N_ELEMENTS(rows); i++) {
         if (rows[i].type == 's')
             g_clear_pointer(&G_STRUCT_MEMBER(char *, info, rows[i].offset), g_free);
+    }
+}
+
+void
+sevmig_info_copy(SevmigInfo *to, const SevmigInfo *from)
+{
+    sevmig_info_clear(to);
+    *to = *from;
+    for (gsize i = 0; i < G_N_ELEMENTS(rows); i++) {
+        if (rows[i].type == 's')
+            G_STRUCT_MEMBER(char *, to, rows[i].offset) =
+                g_strdup(G_STRUCT_MEMBER(char *, from, rows[i].offset));
     }
 }
 

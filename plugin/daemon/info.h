@@ -34,7 +34,9 @@ typedef struct {
     guint32 throttle_percent;
     guint32 max_throttle_percent;
     guint64 predicted_downtime_us;
+    guint64 promised_downtime_us; /* predicted when the switchover began */
     guint64 downtime_goal_us;
+    guint64 duration_goal_us;
     guint64 eta_us;
     guint64 guest_lost_us;
     guint64 submissions;
@@ -48,9 +50,7 @@ typedef struct {
     char *record_file;
     char *error;
     /* Not on the bus: for the history and for what the host learns. */
-    guint64 duration_goal_us;
     guint64 passes;
-    guint64 promised_downtime_us; /* predicted when the switchover began */
     guint64 switchover_ram_us;
     gboolean has_switchover;
     guint64 decisions;
@@ -60,6 +60,9 @@ typedef struct {
 
 void sevmig_info_init(SevmigInfo *info);
 void sevmig_info_clear(SevmigInfo *info);
+
+/* `to` is initialised; what it held is freed. */
+void sevmig_info_copy(SevmigInfo *to, const SevmigInfo *from);
 
 /* Replaces a string member; `text` NULL counts as "". */
 void sevmig_info_set(char **member, const char *text);

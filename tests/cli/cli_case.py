@@ -6,7 +6,7 @@ import subprocess
 import sys
 import unittest
 
-from gi.repository import GLib
+from gi.repository import Gio, GLib
 
 from fake_sevmigd import Bus, FakeSevmigd
 
@@ -21,7 +21,8 @@ CONVERGING = {
     "Note": "", "StartedRealtimeUs": 1795453200000000, "ElapsedUs": 41000000, "Pass": 3,
     "PageSize": 4096, "PrivatePages": 65536, "RemainingPages": 1200, "DirtyRate": 1520.25,
     "EncryptionRate": 3180.0, "BatchPages": 64, "ThrottlePercent": 35, "MaxThrottlePercent": 82,
-    "PredictedDowntimeUs": 280000, "DowntimeGoalUs": 300000, "EtaUs": 12400000,
+    "PredictedDowntimeUs": 280000, "PromisedDowntimeUs": 0, "DowntimeGoalUs": 300000,
+    "DurationGoalUs": 0, "EtaUs": 12400000,
     "GuestLostUs": 1210000, "Submissions": 2200, "Commands": 18000, "Pages": 71000,
     "SentBytes": 292000000, "ServiceUs": 44000000, "WaitUs": 1000, "DowntimeUs": 0,
     "LastDecision": "throttle 35 -> 82 %: the guest uses 18 % of its vCPU, less throttle has no effect",
@@ -36,7 +37,8 @@ OBSERVED = dict(
 FAILED = dict(
     CONVERGING, Id="1b6f-0", Phase="failed", State="ended", StartedRealtimeUs=1795449600000000,
     ElapsedUs=7384000000, EtaUs=0, Error="the peer closed the channel", LastDecision="")
-DONE = dict(CONVERGING, Phase="done", State="ended", RemainingPages=0, EtaUs=0, DowntimeUs=245000)
+DONE = dict(CONVERGING, Phase="done", State="ended", RemainingPages=0, EtaUs=0, DowntimeUs=245000,
+            PromisedDowntimeUs=250000)
 MANAGER = {"Version": "0.1.0", "Host": "host-a", "LibvirtState": "connected", "PolicyError": "",
            "ActiveMigrations": 2}
 POLICIES = GLib.Variant("(aa{sv})", ([
@@ -53,6 +55,16 @@ EXPLANATION = GLib.Variant("(saa{sv})", ("low-downtime", [
     {"name": GLib.Variant("s", "gentle"), "source": GLib.Variant("s", "match"),
      "file": GLib.Variant("s", "/usr/share/sevmig/policies/gentle.xml"),
      "chosen": GLib.Variant("b", False), "reason": GLib.Variant("s", "the domain's name is not \"web-*\"")}]))
+
+
+def history(interface, *migrations):
+    """What ListHistory answers: each property with the type that the interface says."""
+    with open(interface, encoding="utf-8") as stream:
+        node = Gio.DBusNodeInfo.new_for_xml(stream.read())
+    types = {p.name: p.signature for p in node.lookup_interface("org.sevmig1.Migration").properties}
+    return GLib.Variant("(aa{sv})", ([
+        {name: GLib.Variant(types[name], value) for name, value in properties.items()}
+        for properties in migrations],))
 
 
 class CliCase(unittest.TestCase):

@@ -18,7 +18,8 @@ import sys
 import termios
 
 import tap
-from cli_case import COMPLETION, CONVERGING, CTL, DONE, FAILED, HERE, INTERFACE, MANAGER, OBSERVED, POLICIES, CliCase
+from cli_case import COMPLETION, CONVERGING, CTL, DONE, FAILED, HERE, INTERFACE, MANAGER, OBSERVED, POLICIES, CliCase, \
+    history
 from fake_sevmigd import Bus, FakeSevmigd
 
 
@@ -91,8 +92,38 @@ class Migrations(CliCase):
         self.assertEqual(json.loads(self.good("show", "db-1", "--json"))["id"], "1b6f-1")
 
     def test_show_unknown(self):
-        self.serve((CONVERGING, True))
+        daemon = self.serve((CONVERGING, True))
+        daemon.answers["ListHistory", ("db-2", 1)] = history(INTERFACE)
         self.assertIn('"db-2" is known', self.fails(1, "show", "db-2"))
+
+    def test_show_of_an_earlier_sevmigd(self):
+        daemon = self.serve((CONVERGING, True))
+        daemon.answers["ListHistory", ("1a-9", 1)] = history(INTERFACE, dict(DONE, Id="1a-9"))
+        text = self.good("show", "1a-9")
+        self.assertRegex(text, r"(?m)^downtime +245 ms, promised 250 ms, goal 300 ms$")
+        self.assertRegex(text, r"(?m)^record +/var/lib/sevmig/records/1b6f-1.jsonl$")
+
+    def test_history(self):
+        daemon = self.serve()
+        daemon.answers["ListHistory", ("", 20)] = history(INTERFACE, dict(FAILED, Policy=""), DONE)
+        self.golden("history.txt", self.good("history"))
+        text = self.good("history", columns=60)
+        self.fits(text, 60)
+        self.golden("history-60.txt", text)
+        listed = json.loads(self.good("history", "--json"))
+        self.assertEqual([m["id"] for m in listed], ["1b6f-0", "1b6f-1"])
+        self.assertEqual(listed[1]["promised_downtime_us"], 250000)
+        self.assertEqual(len(listed[1]), len(DONE))
+
+    def test_history_chosen(self):
+        daemon = self.serve()
+        daemon.answers["ListHistory", ("db-1", 3)] = history(INTERFACE, DONE)
+        self.assertIn("1b6f-1", self.good("history", "--domain", "db-1", "--limit", "3"))
+        daemon.answers["ListHistory", ("", 0)] = history(INTERFACE)
+        self.assertEqual(self.good("history", "--limit", "0"), "no migration has ended\n")
+        self.assertEqual(self.good("history", "--limit", "0", "--json"), "[]\n")
+        self.assertIn("not -1", self.fails(2, "history", "--limit", "-1"))
+        self.assertIn("empty word", self.fails(2, "history", "--domain", ""))
 
     def test_hostile_text(self):
         evil = dict(CONVERGING, Domain="db\x1b[2J\n\u202ex", Error="a\"b\\c\x07")
@@ -260,7 +291,7 @@ class Trouble(CliCase):
 
     def test_help(self):
         text = self.good("--help")
-        for verb in ("list", "show", "watch", "policy list", "policy show", "policy lint",
+        for verb in ("list", "show", "watch", "history", "policy list", "policy show", "policy lint",
                      "policy explain", "policy assign", "policy unassign", "policy switch", "policy reload", "tune", "simulate", "replay", "version"):
             self.assertRegex(text, rf"(?m)^  {verb} ")
             self.assertIn("Usage:", self.good(*verb.split(), "--help"))
@@ -297,8 +328,8 @@ class Completion(CliCase):
 
     def test_every_option(self):
         """Completion knows the options that --help names."""
-        for verb in ("list", "watch", "policy explain", "policy assign", "policy unassign", "policy switch",
-                     "tune", "simulate", "replay"):
+        for verb in ("list", "watch", "history", "policy explain", "policy assign", "policy unassign",
+                     "policy switch", "tune", "simulate", "replay"):
             named = set(re.findall(r"(?m)^  (?:-h, )?(--[a-z-]+)", self.good(*verb.split(), "--help")))
             self.assertEqual(set(self.complete(f"sevmigctl {verb} --")), named, verb)
 
@@ -321,6 +352,8 @@ class Completion(CliCase):
         self.assertEqual(self.complete("sevmigctl policy assign vm g"), ["gentle"])
         self.assertEqual(self.complete("sevmigctl policy unassign vm g"), [])
         self.assertEqual(self.complete("sevmigctl policy assign vm gentle --on-failure r"), ["refuse"])
+        daemon.answers["ListHistory", ("", 0)] = history(INTERFACE, FAILED, DONE)
+        self.assertEqual(self.complete("sevmigctl history --domain "), ["db-1"])
 
 
 if __name__ == "__main__":

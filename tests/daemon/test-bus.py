@@ -5,6 +5,7 @@
 libvirt is its test driver, which has no QEMU events: so the daemon runs, but nothing migrates.
 """
 
+import json
 import os
 import pathlib
 import shutil
@@ -125,6 +126,27 @@ class Reading(BusCase):
         self.assertEqual(self.get("PolicyError"), "")
         self.assertEqual(list(self.call("ListMigrations", True)), [])
 
+    def test_history_of_an_earlier_one(self):
+        self.assertEqual(list(self.call("ListHistory", "", dbus.UInt32(0))), [])
+        self.process.terminate()
+        self.assertEqual(self.process.wait(20), 0, self.log())
+        history = self.dir / "state" / "history"
+        history.mkdir(parents=True)
+        for number in (1, 2):
+            (history / f"2026-{number}.json").write_text(json.dumps(
+                {"sevmig-summary": 1, "id": f"2026-{number}", "domain": "db", "result": "done",
+                 "promised": {"downtime-predicted-us": 250000}, "actual": {"downtime-us": 240000},
+                 "record-file": str(self.dir / "log")}))
+        self.process = self.start()
+        newest, oldest = self.call("ListHistory", "db", dbus.UInt32(0))
+        self.assertEqual((newest["Id"], oldest["Id"]), ("2026-2", "2026-1"))
+        self.assertEqual((newest["Phase"], newest["State"], newest["RecordFile"]),
+                         ("done", "ended", str(self.dir / "log")))
+        self.assertEqual((newest["PromisedDowntimeUs"], newest["DowntimeUs"]), (250000, 240000))
+        self.assertEqual([m["Id"] for m in self.call("ListHistory", "2026-1", dbus.UInt32(1))], ["2026-1"])
+        self.assertEqual([m["Id"] for m in self.call("ListHistory", "", dbus.UInt32(1))], ["2026-2"])
+        self.assertEqual(list(self.call("ListHistory", "web", dbus.UInt32(0))), [])
+
     def test_policies(self):
         listed = self.call("ListPolicies")
         self.assertEqual([(p["name"], p["state"], p["description"]) for p in listed],
@@ -146,9 +168,10 @@ class Refusing(BusCase):
         self.allow()
         xml = self.call("Introspect", interface="org.freedesktop.DBus.Introspectable")
         methods = ElementTree.fromstring(xml).findall(f"interface[@name='{MANAGER}']/method")
-        self.assertGreaterEqual(len(methods), 6)
+        self.assertGreaterEqual(len(methods), 7)
+        empty = {"s": "", "b": False, "u": dbus.UInt32(0)}
         for method in methods:
-            args = [{"s": "", "b": False}[arg.get("type")] for arg in method if arg.get("direction") == "in"]
+            args = [empty[arg.get("type")] for arg in method if arg.get("direction") == "in"]
             with self.subTest(method.get("name")):
                 message = self.refuse("org.sevmig1.Error.NotAuthorized", method.get("name"), *args)
                 self.assertIn("polkit refuses org.sevmig1.", message)

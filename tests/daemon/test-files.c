@@ -10,6 +10,7 @@
 #include "recorder.h"
 #include "sevmig-error.h"
 #include "sevmig-file.h"
+#include "summary.h"
 
 typedef struct {
     char *dir;
@@ -208,19 +209,124 @@ test_history(Fixture *f, gconstpointer data)
     g_assert_cmpuint(sevmig_history_fixed_downtime_us(history), ==, 60000);
 }
 
+/* Every property that a summary keeps comes back from its text. */
+static void
+test_summary(void)
+{
+    g_autofree char *text = NULL;
+    g_autoptr(GVariant) before = NULL;
+    g_autoptr(GVariant) after = NULL;
+    SevmigInfo info, read;
+    guint64 fixed_us;
+
+    sevmig_info_init(&info);
+    sevmig_info_init(&read);
+    g_assert_false(sevmig_summary_parse("", &read, &fixed_us));
+    g_assert_false(sevmig_summary_parse("[1]", &read, &fixed_us));
+    g_assert_false(
+        sevmig_summary_parse("{\"sevmig-summary\": 2, \"id\": \"x\"}", &read, &fixed_us));
+    g_assert_cmpstr(read.id, ==, "");
+    sevmig_info_set(&info.id, "20260101-1");
+    sevmig_info_set(&info.domain, "db</script>\"\\\n\xff");
+    sevmig_info_set(&info.note, "n\xc3\xb6te");
+    sevmig_info_set(&info.record_file, "/nowhere/20260101-1.jsonl");
+    sevmig_info_set(&info.last_decision, "batch 4 -> 8 pages");
+    info.started_realtime_us = G_MAXINT64;
+    info.page_size = G_MAXUINT32;
+    info.dirty_rate = 1520.25;
+    info.promised_downtime_us = 250000;
+    info.duration_goal_us = 60000000;
+    info.guest_lost_us = 7;
+    text = sevmig_summary_format(&info);
+    g_assert_true(sevmig_summary_parse(text, &read, &fixed_us));
+    g_assert_cmpuint(fixed_us, ==, 0);
+    before = g_variant_ref_sink(sevmig_info_properties(&info));
+    after = g_variant_ref_sink(sevmig_info_properties(&read));
+    g_assert_cmpvariant(before, after);
+    sevmig_info_clear(&info);
+    sevmig_info_clear(&read);
+}
+
+/* Members of another type, or out of range, are left alone. */
+static void
+test_summary_odd(void)
+{
+    const char *text =
+        "{\"sevmig-summary\": 1, \"id\": 4, \"pages\": -1, \"page-size\": 4294967296,"
+        "\"passes\": \"3\", \"dirty-pages-per-s\": \"x\", \"promised\": 7,"
+        "\"fixed-downtime-us\": -4, \"bytes\": 12}";
+    SevmigInfo info;
+    guint64 fixed_us;
+
+    sevmig_info_init(&info);
+    g_assert_true(sevmig_summary_parse(text, &info, &fixed_us));
+    g_assert_cmpstr(info.id, ==, "");
+    g_assert_cmpuint(info.pages + info.page_size + info.passes + fixed_us, ==, 0);
+    g_assert_cmpuint(info.sent_bytes, ==, 12);
+    sevmig_info_clear(&info);
+}
+
+static guint
+count_listed(SevmigHistory *history, const char *which, guint limit)
+{
+    g_autoptr(GVariant) list = g_variant_ref_sink(sevmig_history_list(history, which, limit));
+
+    return (guint)g_variant_n_children(list);
+}
+
+/* What one daemon has seen the next one tells, newest first; a record that is gone is not named. */
+static void
+test_history_list(Fixture *f, gconstpointer data)
+{
+    g_autoptr(SevmigHistory) history = sevmig_history_new(f->dir);
+    g_autofree char *foreign = g_build_filename(f->dir, "20270101.json", NULL);
+    g_autofree char *copy = g_build_filename(f->dir, "20260009.json", NULL);
+    g_autoptr(GVariant) list = NULL;
+    g_autoptr(GVariant) newest = NULL;
+    const char *text;
+
+    for (guint i = 1; i <= 3; i++)
+        remember(history, i, 0, 0);
+    g_assert_true(g_file_set_contents(foreign, "{\"sevmig-summary\": 2}", -1, NULL));
+    g_assert_true(
+        g_file_set_contents(copy, "{\"sevmig-summary\": 1, \"id\": \"other\"}", -1, NULL));
+    g_assert_cmpuint(count_listed(history, "", 0), ==, 3);
+    g_clear_pointer(&history, sevmig_history_free);
+    history = sevmig_history_new(f->dir);
+    g_assert_cmpuint(count_listed(history, "", 0), ==, 3);
+    g_assert_cmpuint(count_listed(history, "", 2), ==, 2);
+    g_assert_cmpuint(count_listed(history, "20260002", 0), ==, 1);
+    g_assert_cmpuint(count_listed(history, "db\"\n", 0), ==, 3);
+    g_assert_cmpuint(count_listed(history, "other", 0), ==, 0);
+    list = g_variant_ref_sink(sevmig_history_list(history, "", 1));
+    newest = g_variant_get_child_value(list, 0);
+    g_assert_true(g_variant_lookup(newest, "Id", "&s", &text));
+    g_assert_cmpstr(text, ==, "20260003");
+    g_assert_true(g_variant_lookup(newest, "State", "&s", &text));
+    g_assert_cmpstr(text, ==, "ended");
+    g_assert_true(g_variant_lookup(newest, "RecordFile", "&s", &text));
+    g_assert_cmpstr(text, ==, "");
+}
+
 static void
 test_history_bounded(Fixture *f, gconstpointer data)
 {
-    g_autoptr(SevmigHistory) history = sevmig_history_new(f->dir);
+    g_autoptr(SevmigHistory) history = NULL;
 
     for (guint i = 0; i < 300; i++) {
         g_autofree char *name = g_strdup_printf("2025%04u.json", i);
         g_autofree char *path = g_build_filename(f->dir, name, NULL);
+        g_autofree char *text = g_strdup_printf("{\"sevmig-summary\": 1, \"id\": \"2025%04u\"}", i);
 
-        g_assert_true(g_file_set_contents(path, "{}", -1, NULL));
+        g_assert_true(g_file_set_contents(path, text, -1, NULL));
     }
+    history = sevmig_history_new(f->dir);
+    g_assert_cmpuint(count_listed(history, "", 0), ==, 256);
+    g_assert_cmpuint(count_listed(history, "20250044", 0), ==, 1);
     remember(history, 1, 0, 0);
     g_assert_cmpuint(count_files(f->dir, FALSE), ==, 256);
+    g_assert_cmpuint(count_listed(history, "", 0), ==, 256);
+    g_assert_cmpuint(count_listed(history, "20250044", 0), ==, 0);
 }
 
 #define CASE(name, func) g_test_add(name, Fixture, NULL, fixture_set_up, func, fixture_tear_down)
@@ -234,6 +340,9 @@ main(int argc, char **argv)
     CASE("/recorder/disk-full", test_disk_full);
     CASE("/recorder/no-directory", test_no_directory);
     CASE("/history/learns", test_history);
+    g_test_add_func("/summary/round-trip", test_summary);
+    g_test_add_func("/summary/odd", test_summary_odd);
+    CASE("/history/list", test_history_list);
     CASE("/history/bounded", test_history_bounded);
     return g_test_run();
 }

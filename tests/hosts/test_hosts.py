@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Migrations between the two hosts: what must hold when all goes well, and when it does not."""
 
+import json
 import os
 import signal
 import time
@@ -32,6 +33,19 @@ class Steered(HostCase):
         self.assertIn("steered", record[0])
         self.assertIn("\nidentical: ", HOSTS["a"].run(["sevmigctl", "replay", books["RecordFile"]]).stdout)
         self.assert_runs_on(guest, HOSTS["b"])
+
+    def test_history_outlives_sevmigd(self):
+        books = self.assert_migrates(self.start("bygone")).daemon
+        kill_daemon(HOSTS["a"], "sevmigd")
+        start_sevmigd(HOSTS["a"])
+        shown = json.loads(HOSTS["a"].run(["sevmigctl", "show", books["Id"], "--json"]).stdout)
+        for member, name in (("domain", "Domain"), ("phase", "Phase"), ("state", "State"), ("pages", "Pages"),
+                             ("downtime_us", "DowntimeUs"), ("promised_downtime_us", "PromisedDowntimeUs"),
+                             ("elapsed_us", "ElapsedUs"), ("record_file", "RecordFile")):
+            self.assertEqual(shown[member], books[name], member)
+        self.assertGreater(shown["promised_downtime_us"], 0)
+        listed = json.loads(HOSTS["a"].run(["sevmigctl", "history", "--domain", "bygone", "--json"]).stdout)
+        self.assertEqual(listed[0], shown)
 
     def test_metadata_chooses_the_policy(self):
         guest = self.start("chosen", policy="low-downtime")
