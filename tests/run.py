@@ -28,6 +28,7 @@ PYTHON_SUITES = {
     "soak": ("tests/soak", "migrations back and forth, tuned at random"),
     "lab": ("tests/lab", "the lab's own analysis, without hosts"),
     "bench": ("tests/bench", "the benchmarks' own arithmetic"),
+    "report": ("tests/report", "the pages of sevmigctl report, in a browser"),
     "hosts": ("tests/hosts", "two libvirt hosts"),
 }
 

@@ -54,6 +54,8 @@ static const Verb verbs[] = {
      simulate_options, simulate_help},
     {"replay", "FILE", "decide a recorded migration again, without sevmigd", 1, 1, verb_replay,
      replay_options, replay_help},
+    {"report", "ID|DOMAIN|FILE", "write a page that shows how a migration went", 1, 1, verb_report,
+     report_options, report_help},
     {"version", "", "tell the versions of sevmigctl and sevmigd", 0, 0, verb_version},
 };
 
@@ -360,6 +362,7 @@ cli_run(int argc, char **argv)
     g_free(cli.connect);
     g_free(cli.reason);
     g_free(cli.domain);
+    g_free(cli.output);
     clear_trial(&cli.trial);
     return result;
 }

@@ -66,6 +66,7 @@ typedef struct {
     double interval_s;    /* watch */
     int limit;            /* history */
     char *domain;         /* history */
+    char *output;         /* report */
     CliTrial trial;       /* simulate, replay */
     CliExplain explain;   /* policy explain */
     CliAssign assign;     /* policy assign, unassign */
@@ -108,6 +109,7 @@ CliExit verb_policy_reload(Cli *cli);
 CliExit verb_tune(Cli *cli);
 CliExit verb_simulate(Cli *cli);
 CliExit verb_replay(Cli *cli);
+CliExit verb_report(Cli *cli);
 CliExit verb_version(Cli *cli);
 
 /* Their options, where they have some of their own, and what --help says below them. */
@@ -117,6 +119,7 @@ void assign_options(GOptionContext *context, Cli *cli);
 void unassign_options(GOptionContext *context, Cli *cli);
 void explain_options(GOptionContext *context, Cli *cli);
 void history_options(GOptionContext *context, Cli *cli);
+void report_options(GOptionContext *context, Cli *cli);
 void simulate_options(GOptionContext *context, Cli *cli);
 void replay_options(GOptionContext *context, Cli *cli);
 extern const char assign_help[];
@@ -125,5 +128,6 @@ extern const char switch_help[];
 extern const char tune_help[];
 extern const char simulate_help[];
 extern const char replay_help[];
+extern const char report_help[];
 
 #endif

@@ -25,7 +25,7 @@ _sevmigctl()
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
     local valued=' --connect --timeout --interval --policy --policy-dir --workload --memory --vcpus
         --dirty-rate --working-set --seed --set --limit --domain --xml --ceiling --uri
-        --on-failure --reason --throttle --batch '
+        --on-failure --reason --throttle --batch --output -o '
     local global='--json --connect --timeout --help' word verb='' sub='' third='' skip=''
     local -a words=()
 
@@ -58,6 +58,10 @@ _sevmigctl()
         mapfile -t COMPREPLY < <(compgen -W "${words[*]}" -- "$cur")
         return
     fi
+    if [[ $prev == --output || $prev == -o ]]; then
+        _sevmigctl_files "$cur"
+        return
+    fi
     if [[ " --policy --workload --policy-dir --xml --ceiling " == *" $prev "* ]]; then
         mapfile -t COMPREPLY < <(compgen -W "${words[*]}" -- "$cur")
         _sevmigctl_files "$cur"
@@ -66,7 +70,7 @@ _sevmigctl()
     [[ $prev == -* && $valued == *[[:space:]]"$prev"[[:space:]]* ]] && return
 
     case "$verb ${sub}" in
-        ' ') words=(list show watch history policy tune simulate replay version) ;;
+        ' ') words=(list show watch history policy tune simulate replay report version) ;;
         'list '*) global+=' --all' ;;
         'show ') mapfile -t words < <(_sevmigctl_names domain list --all) ;;
         'watch '*)
@@ -106,6 +110,10 @@ _sevmigctl()
             global+=' --working-set --seed --set --compare --decisions'
             ;;
         'replay '*) global+=' --policy --policy-dir --decisions' ;;
+        'report '*)
+            global+=' --output'
+            [[ -z $sub ]] && mapfile -t words < <(_sevmigctl_names domain list --all)
+            ;;
     esac
     case "$verb ${sub}" in
         'policy lint' | 'replay ')
@@ -115,8 +123,9 @@ _sevmigctl()
             fi
             ;;
     esac
+    [[ $verb == report && -z $sub && $cur != -* ]] && _sevmigctl_files "$cur"
     [[ $cur == -* ]] && read -ra words <<<"$global"
-    mapfile -t COMPREPLY < <(compgen -W "${words[*]}" -- "$cur")
+    mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -W "${words[*]}" -- "$cur")
 }
 
 complete -F _sevmigctl sevmigctl

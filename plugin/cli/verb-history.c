@@ -6,8 +6,8 @@
 #include "render.h"
 
 static const TextColumn columns[] = {
-    {"STARTED", FALSE, 1}, {"ID", FALSE, 0},   {"DOMAIN", FALSE, 0},   {"POLICY", FALSE, 5},
-    {"RESULT", FALSE, 0},  {"TOTAL", TRUE, 6}, {"DOWNTIME", TRUE, 0},  {"PROMISED", TRUE, 4},
+    {"STARTED", FALSE, 1}, {"ID", FALSE, 0},   {"DOMAIN", FALSE, 0},  {"POLICY", FALSE, 5},
+    {"RESULT", FALSE, 0},  {"TOTAL", TRUE, 6}, {"DOWNTIME", TRUE, 0}, {"PROMISED", TRUE, 4},
     {"GOAL", TRUE, 7},     {"LOST", TRUE, 3},  {"THROTTLE", TRUE, 2},
 };
 

@@ -115,6 +115,13 @@ class Migrations(CliCase):
         self.assertEqual(listed[1]["promised_downtime_us"], 250000)
         self.assertEqual(len(listed[1]), len(DONE))
 
+    def test_report(self):
+        """A migration's own record, wherever sevmigd says that it is."""
+        record = os.path.join(HERE, "../golden/lab-tiny-low-downtime.trace")
+        self.serve((dict(DONE, RecordFile=record), False), (dict(FAILED, RecordFile=""), False))
+        self.assertEqual(json.loads(self.good("report", "1b6f-1", "--json"))["domain"], "tiny")
+        self.assertIn("1b6f-0 of db-1 has no record", self.fails(1, "report", "1b6f-0", "--json"))
+
     def test_history_chosen(self):
         daemon = self.serve()
         daemon.answers["ListHistory", ("db-1", 3)] = history(INTERFACE, DONE)
@@ -292,7 +299,8 @@ class Trouble(CliCase):
     def test_help(self):
         text = self.good("--help")
         for verb in ("list", "show", "watch", "history", "policy list", "policy show", "policy lint",
-                     "policy explain", "policy assign", "policy unassign", "policy switch", "policy reload", "tune", "simulate", "replay", "version"):
+                     "policy explain", "policy assign", "policy unassign", "policy switch", "policy reload",
+                     "tune", "simulate", "replay", "report", "version"):
             self.assertRegex(text, rf"(?m)^  {verb} ")
             self.assertIn("Usage:", self.good(*verb.split(), "--help"))
         self.assertIn("policy reload", self.good("policy", "--help"))
@@ -329,8 +337,8 @@ class Completion(CliCase):
     def test_every_option(self):
         """Completion knows the options that --help names."""
         for verb in ("list", "watch", "history", "policy explain", "policy assign", "policy unassign",
-                     "policy switch", "tune", "simulate", "replay"):
-            named = set(re.findall(r"(?m)^  (?:-h, )?(--[a-z-]+)", self.good(*verb.split(), "--help")))
+                     "policy switch", "tune", "simulate", "replay", "report"):
+            named = set(re.findall(r"(?m)^  (?:-[a-z], )?(--[a-z-]+)", self.good(*verb.split(), "--help")))
             self.assertEqual(set(self.complete(f"sevmigctl {verb} --")), named, verb)
 
     def test_words(self):
@@ -339,6 +347,8 @@ class Completion(CliCase):
         self.assertEqual(self.complete("sevmigctl simulate --policy gen"), ["gentle"])
         self.assertEqual(self.complete("sevmigctl simulate --workload z"), ["zipf"])
         self.assertEqual(self.complete(f"sevmigctl replay {HERE}/goo"), [f"{HERE}/good.xml"])
+        self.assertEqual(self.complete(f"sevmigctl report {HERE}/goo"), [f"{HERE}/good.xml"])
+        self.assertEqual(self.complete(f"sevmigctl report x -o {HERE}/goo"), [f"{HERE}/good.xml"])
         self.assertEqual(self.complete(f"sevmigctl simulate --policy {HERE}/goo"), [f"{HERE}/good.xml"])
 
     def test_names(self):
@@ -346,6 +356,7 @@ class Completion(CliCase):
         daemon.answers["ListPolicies", ()] = POLICIES
         self.assertEqual(self.complete("sevmigctl show "), ["db-1", "web-12"])
         self.assertEqual(self.complete("sevmigctl watch "), ["web-12"])
+        self.assertEqual(self.complete("sevmigctl report db"), ["db-1"])
         self.assertEqual(self.complete("sevmigctl policy show g"), ["gentle"])
         self.assertEqual(self.complete("sevmigctl policy switch "), ["web-12"])
         self.assertEqual(self.complete("sevmigctl policy switch web-12 "), ["default", "gentle"])

@@ -13,7 +13,7 @@ tree_packages=(
     # to build the plugin
     gcc libc6-dev make ninja-build meson pkgconf libglib2.0-dev libglib2.0-dev-bin libjson-c-dev
     libxml2-dev libvirt-dev libvirt-glib-1.0-dev libpolkit-gobject-1-dev libssl-dev
-    libseccomp-dev libncurses-dev
+    libseccomp-dev libncurses-dev libjs-chart.js
     # to build QEMU
     dpkg-dev git patch python3-venv flex bison libpixman-1-dev libfdt-dev libgnutls28-dev zlib1g-dev
     # to compile the kernel patch, and the fuzzers
@@ -25,6 +25,8 @@ tree_packages=(
     busybox-static cpio xz-utils
     # tests
     python3 python3-libvirt python3-dbusmock python3-gi libxml2-utils shellcheck man-db
+    # tests of reports
+    chromium chromium-driver fonts-dejavu-core python3-selenium
 )
 
 say() { printf '%s\n' "$*"; }
