@@ -29,6 +29,7 @@ PYTHON_SUITES = {
     "lab": ("tests/lab", "the lab's own analysis, without hosts"),
     "bench": ("tests/bench", "the benchmarks' own arithmetic"),
     "report": ("tests/report", "the pages of sevmigctl report, in a browser"),
+    "metrics": ("tests/metrics", "sevmigd's figures, in Prometheus"),
     "hosts": ("tests/hosts", "two libvirt hosts"),
 }
 

@@ -10,6 +10,7 @@
 #include "daemon.h"
 #include "history.h"
 #include "libvirt-link.h"
+#include "metrics.h"
 #include "policies.h"
 #include "session.h"
 #include "watcher.h"
@@ -21,6 +22,7 @@ struct SevmigDaemon {
     char *records_dir;
     SevmigPolicies *policies;
     SevmigHistory *history;
+    SevmigMetrics *metrics;
     SevmigBus *bus;
     SevmigLink *link;
     SevmigWatcher *watcher;

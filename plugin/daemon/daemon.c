@@ -67,6 +67,7 @@ session_ended(SevmigSession *session, gpointer user_data)
     g_hash_table_steal(self->running, info->uuid);
     if (!sevmig_history_add(self->history, info, &error))
         sevmig_log(G_LOG_LEVEL_WARNING, NULL, "%s, ignoring", error->message);
+    sevmig_metrics_ended(self->metrics, info);
     sevmig_bus_ended(self->bus, info);
     session_remember(self, session);
     if (self->stopping && g_hash_table_size(self->running) == 0)
@@ -74,17 +75,6 @@ session_ended(SevmigSession *session, gpointer user_data)
 }
 
 static const SevmigSessionOps session_ops = {.changed = session_changed, .ended = session_ended};
-
-/* Sorts by time, is unique, and makes a file name. */
-static char *
-new_id(SevmigDaemon *self, const char *uuid)
-{
-    g_autoptr(GDateTime) now = g_date_time_new_now_utc();
-    g_autofree char *stamp = g_date_time_format(now, "%Y%m%dT%H%M%S");
-
-    return g_strdup_printf("%s.%06d-%.8s-%u", stamp, g_date_time_get_microsecond(now), uuid,
-                           ++self->n_ids);
-}
 
 static gboolean
 watcher_follows(const char *uuid, gpointer user_data)
@@ -101,7 +91,7 @@ watcher_found(const SevmigOutgoing *outgoing, gpointer user_data)
     g_autoptr(GError) error = NULL;
     g_autoptr(SevmigResolution) resolution =
         sevmig_policy_resolve(sevmig_policies_store(self->policies), outgoing->xml, -1, &error);
-    g_autofree char *id = new_id(self, outgoing->uuid);
+    g_autofree char *id = sevmig_session_new_id(outgoing->uuid, ++self->n_ids);
     SevmigSessionSetup setup = {
         .id = id,
         .domain = outgoing->name,
@@ -126,6 +116,7 @@ watcher_found(const SevmigOutgoing *outgoing, gpointer user_data)
         setup.actuator = sevmig_actuator_new_observe(setup.actuator);
     session = sevmig_session_new(&setup, &session_ops, self);
     g_hash_table_insert(self->running, sevmig_session_info(session)->uuid, session);
+    sevmig_metrics_begun(self->metrics, sevmig_session_info(session));
     sevmig_bus_add(self->bus, sevmig_session_info(session), TRUE);
     sevmig_session_start(session);
 }
@@ -214,6 +205,7 @@ link_opened(SevmigLink *link, virConnectPtr connection, gpointer user_data)
     SevmigDaemon *self = user_data;
 
     self->watcher = sevmig_watcher_new(connection, &watcher_ops, self);
+    sevmig_metrics_set_connected(self->metrics, TRUE);
 }
 
 static void
@@ -222,6 +214,7 @@ link_closed(SevmigLink *link, const char *reason, gpointer user_data)
     SevmigDaemon *self = user_data;
 
     g_clear_pointer(&self->watcher, sevmig_watcher_free);
+    sevmig_metrics_set_connected(self->metrics, FALSE);
     release_all(self, reason, FALSE);
 }
 
@@ -242,6 +235,7 @@ static const SevmigLinkOps link_ops = {
 void
 sevmig_daemon_open_link(SevmigDaemon *self)
 {
+    sevmig_metrics_start(self->metrics);
     self->link = sevmig_link_new(self->options.uri, &link_ops, self);
     sevmig_link_start(self->link);
 }
@@ -285,6 +279,7 @@ sevmig_daemon_new(const SevmigDaemonOptions *options, SevmigDaemonQuitFunc quit,
     self->ended = g_queue_new();
     self->cancellable = g_cancellable_new();
     self->history = sevmig_history_new(history_dir);
+    self->metrics = sevmig_metrics_new(options->metrics_file);
     self->policies = sevmig_policies_new(options->policy_dirs, options->ceiling_file, error);
     if (self->policies == NULL)
         return NULL;
@@ -315,6 +310,7 @@ sevmig_daemon_free(SevmigDaemon *self)
     sevmig_watcher_free(self->watcher);
     sevmig_link_free(self->link);
     sevmig_policies_free(self->policies);
+    sevmig_metrics_free(self->metrics);
     sevmig_history_free(self->history);
     g_object_unref(self->cancellable);
     g_free(self->records_dir);

@@ -14,6 +14,7 @@ typedef struct {
     const char *const *policy_dirs; /* the first lies over the second; NULL: the installed ones */
     const char *ceiling_file;       /* NULL: the installed one */
     const char *state_dir;
+    const char *metrics_file; /* NULL: none */
     gboolean dry_run;
 } SevmigDaemonOptions;
 

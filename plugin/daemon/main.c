@@ -17,6 +17,7 @@ typedef struct {
     char **policy_dirs;
     char *ceiling;
     char *state_dir;
+    char *metrics;
     char *log_level;
     gboolean dry_run;
     gboolean version;
@@ -30,6 +31,7 @@ arguments_clear(Arguments *a)
     g_strfreev(a->policy_dirs);
     g_free(a->ceiling);
     g_free(a->state_dir);
+    g_free(a->metrics);
     g_free(a->log_level);
 }
 
@@ -48,6 +50,8 @@ arguments_parse(Arguments *a, int *argc, char ***argv, GError **error)
          "limits to the policies that domains bring (" SEVMIG_CEILING_FILE ")", "FILE"},
         {"state-dir", 0, 0, G_OPTION_ARG_FILENAME, &a->state_dir,
          "records and history (" SEVMIG_STATE_DIR ")", "DIR"},
+        {"metrics", 0, 0, G_OPTION_ARG_FILENAME, &a->metrics,
+         "where figures for Prometheus are written (STATE-DIR/metrics/sevmig.prom)", "FILE|none"},
         {"dry-run", 'n', 0, G_OPTION_ARG_NONE, &a->dry_run, "decide and record, but act on nothing",
          NULL},
         {"log-level", 0, 0, G_OPTION_ARG_STRING, &a->log_level,
@@ -130,11 +134,22 @@ run_daemon(const SevmigDaemonOptions *options)
     return run.status;
 }
 
+/* NULL: none are to be written. Caller frees. */
+static char *
+metrics_file(const Arguments *arguments, const char *state_dir)
+{
+    if (arguments->metrics == NULL)
+        return g_build_filename(state_dir, "metrics", "sevmig.prom", NULL);
+    return strcmp(arguments->metrics, "none") != 0 ? g_strdup(arguments->metrics) : NULL;
+}
+
 int
 main(int argc, char **argv)
 {
     g_auto(Arguments) arguments = {0};
     g_autoptr(GError) error = NULL;
+    g_autofree char *metrics = NULL;
+    const char *state_dir;
     GLogLevelFlags level = G_LOG_LEVEL_MESSAGE;
 
     setlocale(LC_ALL, "");
@@ -155,12 +170,15 @@ main(int argc, char **argv)
     if (arguments.bus != NULL && strcmp(arguments.bus, "system") != 0)
         g_setenv("DBUS_SYSTEM_BUS_ADDRESS", arguments.bus, TRUE);
     libvirt_prepare();
+    state_dir = arguments.state_dir != NULL ? arguments.state_dir : SEVMIG_STATE_DIR;
+    metrics = metrics_file(&arguments, state_dir);
     return run_daemon(&(SevmigDaemonOptions){
         .uri = arguments.uri != NULL ? arguments.uri : SEVMIG_DEFAULT_URI,
         .bus_address = arguments.bus != NULL ? arguments.bus : "system",
         .policy_dirs = (const char *const *)arguments.policy_dirs,
         .ceiling_file = arguments.ceiling,
-        .state_dir = arguments.state_dir != NULL ? arguments.state_dir : SEVMIG_STATE_DIR,
+        .state_dir = state_dir,
+        .metrics_file = metrics,
         .dry_run = arguments.dry_run,
     });
 }

@@ -221,6 +221,16 @@ session_fill(SevmigSession *self, const SevmigSessionSetup *setup)
     }
 }
 
+char *
+sevmig_session_new_id(const char *uuid, guint number)
+{
+    g_autoptr(GDateTime) now = g_date_time_new_now_utc();
+    g_autofree char *stamp = g_date_time_format(now, "%Y%m%dT%H%M%S");
+
+    return g_strdup_printf("%s.%06d-%.8s-%u", stamp, g_date_time_get_microsecond(now), uuid,
+                           number);
+}
+
 SevmigSession *
 sevmig_session_new(const SevmigSessionSetup *setup, const SevmigSessionOps *ops, gpointer user_data)
 {

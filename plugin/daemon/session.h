@@ -50,6 +50,9 @@ typedef struct {
     guint64 elapsed_us;
 } SevmigJobResult;
 
+/* An id: sorts by time, makes a file name, and is unique where `number` is. Caller frees. */
+char *sevmig_session_new_id(const char *uuid, guint number);
+
 SevmigSession *sevmig_session_new(const SevmigSessionSetup *setup, const SevmigSessionOps *ops,
                                   gpointer user_data);
 void sevmig_session_start(SevmigSession *session);

@@ -331,6 +331,37 @@ class Explaining(BusCase):
                 self.assertLess(time.monotonic() - begun, 2, "a lease lasts that long")
 
 
+class Metrics(BusCase):
+    """The file, of a daemon that sees nothing migrate."""
+
+    def test_written_and_last_written(self):
+        file = self.dir / "state" / "metrics" / "sevmig.prom"
+        wait_until("the file is there", file.exists)
+        self.assertIn("\nsevmig_libvirt_connected 0\n", file.read_text())
+        self.assertIn("\nsevmig_migrations_running 0\n", file.read_text())
+        before = file.stat().st_ino
+        self.process.terminate()
+        self.assertEqual(self.process.wait(20), 0, self.log())
+        self.assertNotEqual(file.stat().st_ino, before)
+
+    def test_one_that_gives_up_leaves_the_file_alone(self):
+        self.assertEqual(self.start("--metrics", str(self.dir / "second.prom")).wait(20), 1)
+        self.assertFalse((self.dir / "second.prom").exists())
+
+    def test_elsewhere_or_nowhere(self):
+        self.process.terminate()
+        self.process.wait(20)
+        shutil.rmtree(self.dir / "state")
+        self.process = self.start("--metrics", str(self.dir / "sevmig.txt"))
+        wait_until("the file is there", (self.dir / "sevmig.txt").exists)
+        self.assertTrue((self.dir / "sevmig.txt").read_text().endswith("\n# EOF\n"))
+        self.process.terminate()
+        self.process.wait(20)
+        self.process = self.start("--metrics", "none")
+        self.call("ListPolicies")
+        self.assertFalse((self.dir / "state" / "metrics").exists())
+
+
 class Living(BusCase):
     def test_second_one_gives_up(self):
         second = subprocess.run(

@@ -9,6 +9,7 @@ import unittest
 from pathlib import Path
 
 import libvirt
+from prometheus_client.parser import text_string_to_metric_families
 
 from lab import firmware, guests, migrate
 from lab.bus import Daemon
@@ -46,6 +47,32 @@ class Steered(HostCase):
         self.assertGreater(shown["promised_downtime_us"], 0)
         listed = json.loads(HOSTS["a"].run(["sevmigctl", "history", "--domain", "bygone", "--json"]).stdout)
         self.assertEqual(listed[0], shown)
+
+    def test_metrics_tell_of_it(self):
+        def figures():
+            text = HOSTS["a"].run(["cat", "/var/lib/sevmig/metrics/sevmig.prom"]).stdout
+            return {(s.name, s.labels.get("domain") or s.labels.get("result", "")): s.value
+                    for f in text_string_to_metric_families(text) for s in f.samples if "le" not in s.labels}
+
+        guest = self.start("measured")
+        before = figures()
+        scale = firmware.time_scale(HOSTS["a"])
+        self.addCleanup(set_time_scale, scale)
+        set_time_scale(SLOW_SCALE)  # it lasts for several writes
+        with Under(guest) as under:
+            now = wait_until("its series are there",
+                             lambda: (f := figures()).get(("sevmig_migration_remaining_bytes", "measured")) and f)
+            self.assertEqual(now["sevmig_migrations_running", ""], 1)
+            self.assertGreater(now["sevmig_migration_batch_pages", "measured"], 0)
+            set_time_scale(scale)
+            self.assertEqual(under.wait_end()[0], 0)
+            books = under.wait_daemon_end()
+        done = ("sevmig_migrations_total", "done")
+        after = wait_until("it is counted", lambda: (f := figures())[done] == before[done] + 1 and f)
+        self.assertNotIn(("sevmig_migration_batch_pages", "measured"), after)
+        self.assertEqual(after["sevmig_encrypted_pages_total", ""] - before["sevmig_encrypted_pages_total", ""],
+                         books["Pages"])
+        self.assertEqual(after["sevmig_downtime_seconds_count", ""], before["sevmig_downtime_seconds_count", ""] + 1)
 
     def test_metadata_chooses_the_policy(self):
         guest = self.start("chosen", policy="low-downtime")

@@ -25,8 +25,9 @@ tree_packages=(
     busybox-static cpio xz-utils
     # tests
     python3 python3-libvirt python3-dbusmock python3-gi libxml2-utils shellcheck man-db
-    # tests of reports
+    # tests of reports and metrics
     chromium chromium-driver fonts-dejavu-core python3-selenium
+    prometheus prometheus-node-exporter python3-prometheus-client
 )
 
 say() { printf '%s\n' "$*"; }
