@@ -112,6 +112,19 @@ cli_on_terminal(void)
     return isatty(STDOUT_FILENO) == 1;
 }
 
+gboolean
+cli_can_draw(void)
+{
+    const char *term = g_getenv("TERM");
+    return term != NULL && strcmp(term, "dumb") != 0;
+}
+
+gboolean
+cli_wants_colour(void)
+{
+    return cli_can_draw() && g_getenv("NO_COLOR") == NULL;
+}
+
 guint
 cli_width(void)
 {

@@ -92,6 +92,8 @@ void cli_put_json(const GString *out);
 /* Of the terminal, or $COLUMNS; 0 if standard output has no width. */
 guint cli_width(void);
 gboolean cli_on_terminal(void);
+gboolean cli_can_draw(void);     /* $TERM names a terminal that can do more than print */
+gboolean cli_wants_colour(void); /* where there is any: $NO_COLOR is not set, and it can draw */
 
 /* The verbs. */
 CliExit verb_list(Cli *cli);

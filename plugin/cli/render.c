@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "render.h"
 
-#include <string.h>
-
-#define MAX_BAR 40
-
 static guint64
 bytes_of(const Migration *m, guint64 pages)
 {
@@ -123,8 +119,8 @@ row_lost(const Migration *m)
     return text_duration(m->guest_lost_us);
 }
 
-static char *
-row_downtime(const Migration *m)
+char *
+render_downtime(const Migration *m)
 {
     g_autofree char *predicted = duration_or_unknown(m->predicted_downtime_us);
     g_autofree char *goal =
@@ -199,7 +195,7 @@ static const struct {
     {"batch", row_batch},
     {"throttle", row_throttle},
     {"guest time lost", row_lost},
-    {"downtime", row_downtime},
+    {"downtime", render_downtime},
     {"sent", row_sent},
     {"firmware", row_firmware},
     {"last decision", row_decision},
@@ -217,118 +213,6 @@ render_details(GString *out, const Migration *migration)
     }
 }
 
-/* --- The live view --- */
-
-static const struct {
-    const char *phase;
-    const char *colour;
-} colours[] = {
-    {"stalled", "\033[33m"}, {"switchover", "\033[36m"}, {"done", "\033[32m"},
-    {"failed", "\033[31m"},  {"cancelled", "\033[33m"},  {"released", "\033[33m"},
-};
-
-static const char *
-colour_of(const char *phase)
-{
-    for (gsize i = 0; i < G_N_ELEMENTS(colours); i++) {
-        if (strcmp(colours[i].phase, phase) == 0)
-            return colours[i].colour;
-    }
-    return "\033[1m";
-}
-
-static void
-put_clipped(GString *out, const char *text, guint width)
-{
-    g_autofree char *clipped = text_clip(text, width);
-    g_string_append_printf(out, "%s\n", clipped);
-}
-
-/* Colour is put around the whole line after clipping, so that widths are those of the text. */
-static void
-put_title(GString *out, const Migration *m, guint width, gboolean colour)
-{
-    g_autofree char *elapsed = text_duration(m->elapsed_us);
-    g_autofree char *title = g_strdup_printf(
-        "%s: %s, pass %" G_GUINT64_FORMAT ", %s, policy %s%s", m->domain, m->phase, m->pass,
-        elapsed, m->policy, strcmp(m->state, "observed") == 0 ? ", observed only" : "");
-    g_autofree char *clipped = text_clip(title, width);
-    g_string_append_printf(out, "%s%s%s\n", colour ? colour_of(m->phase) : "", clipped,
-                           colour ? "\033[0m" : "");
-}
-
-static void
-put_progress(GString *out, const Migration *m, guint width)
-{
-    guint64 total = m->private_pages;
-    guint64 sent = total - MIN(m->remaining_pages, total);
-    g_autofree char *percent = text_percent(sent, total);
-    g_autofree char *remaining = remaining_text(m);
-    guint bar = MAX_BAR;
-    guint rest = 2 + 3 + (guint)strlen(percent) + 3 + (guint)strlen(remaining) + 10;
-    if (width > 0)
-        bar = width > rest + 4 ? MIN(width - rest, MAX_BAR) : 0;
-    guint full = total > 0 ? (guint)((double)bar * (double)sent / (double)total) : 0;
-    g_autofree char *done = g_strnfill(full, '#');
-    g_autofree char *todo = g_strnfill(bar - full, '.');
-    g_autofree char *line =
-        bar > 0 ? g_strdup_printf("  [%s%s] %s   remaining %s", done, todo, percent, remaining)
-                : g_strdup_printf("  %s   remaining %s", percent, remaining);
-    put_clipped(out, line, width);
-}
-
-static void
-put_figures(GString *out, const Migration *m, guint width)
-{
-    g_autofree char *dirty = text_rate(m->dirty_pages_per_s);
-    g_autofree char *encrypt = text_rate(m->encrypt_pages_per_s);
-    g_autofree char *lost = text_duration(m->guest_lost_us);
-    g_autofree char *downtime = row_downtime(m);
-    g_autofree char *eta = duration_or_unknown(m->eta_us);
-    g_autofree char *dirty_item = g_strdup_printf("dirty %s", dirty);
-    g_autofree char *encrypt_item = g_strdup_printf("encryption %s", encrypt);
-    g_autofree char *batch = g_strdup_printf("batch %u", m->batch_pages);
-    g_autofree char *throttle = g_strdup_printf("throttle %u %%, highest %u %%",
-                                                m->throttle_percent, m->max_throttle_percent);
-    g_autofree char *lost_item = g_strdup_printf("guest lost %s", lost);
-    g_autofree char *downtime_item = g_strdup_printf("downtime %s", downtime);
-    g_autofree char *eta_item = g_strdup_printf("time left %s", eta);
-    const char *items[] = {dirty_item,
-                           encrypt_item,
-                           batch,
-                           throttle,
-                           lost_item,
-                           downtime_item,
-                           migration_ended(m) ? NULL : eta_item,
-                           NULL};
-    text_flow(out, items, 2, width);
-}
-
-static void
-put_optional(GString *out, const char *label, const char *text, guint width)
-{
-    if (*text == '\0')
-        return;
-    g_autofree char *line = g_strdup_printf("  %s%s", label, text);
-    put_clipped(out, line, width);
-}
-
-guint
-render_live(GString *out, const Migration *migration, guint width, gboolean colour)
-{
-    guint lines = 0;
-    gsize start = out->len;
-    put_title(out, migration, width, colour);
-    put_progress(out, migration, width);
-    put_figures(out, migration, width);
-    put_optional(out, "decision: ", migration->last_decision, width);
-    put_optional(out, "note: ", migration->note, width);
-    put_optional(out, "error: ", migration->error, width);
-    for (const char *p = out->str + start; *p != '\0'; p++)
-        lines += *p == '\n';
-    return lines;
-}
-
 void
 render_line(GString *out, const Migration *m)
 {
@@ -336,7 +220,7 @@ render_line(GString *out, const Migration *m)
     g_autofree char *remaining = remaining_text(m);
     g_autofree char *dirty = text_rate(m->dirty_pages_per_s);
     g_autofree char *encrypt = text_rate(m->encrypt_pages_per_s);
-    g_autofree char *downtime = row_downtime(m);
+    g_autofree char *downtime = render_downtime(m);
     g_autofree char *eta = duration_or_unknown(m->eta_us);
     g_string_append_printf(out, "%s %s: %s, pass %" G_GUINT64_FORMAT ", remaining %s, ", elapsed,
                            m->domain, m->phase, m->pass, remaining);

@@ -81,7 +81,7 @@ class CliCase(unittest.TestCase):
         self.addCleanup(daemon.close)
         daemon.set_manager(**MANAGER)
         for number, (properties, running) in enumerate(migrations):
-            daemon.add(f"m{number}", properties, running)
+            daemon.add(f"m{number}", dict(properties), running)
         return daemon
 
     def environment(self, columns=None):
