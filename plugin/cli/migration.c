@@ -186,23 +186,9 @@ migration_load_history(Cli *cli, const char *which, guint limit, GError **error)
     return g_steal_pointer(&list);
 }
 
+/* Among those that the daemon remembers; NULL without an error: none. */
 static Migration *
-find_in_history(Cli *cli, const char *id_or_domain, GError **error)
-{
-    g_autoptr(GPtrArray) list = migration_load_history(cli, id_or_domain, 1, error);
-    if (list == NULL)
-        return NULL;
-    if (list->len > 0)
-        return g_ptr_array_steal_index(list, 0);
-    g_set_error(error, SEVMIG_ERROR, SEVMIG_ERROR_NOT_FOUND,
-                "no migration or domain \"%s\" is known: \"sevmigctl list\" shows those that run, "
-                "\"sevmigctl history\" those that have ended",
-                id_or_domain);
-    return NULL;
-}
-
-Migration *
-migration_find(Cli *cli, const char *id_or_domain, GError **error)
+find_remembered(Cli *cli, const char *id_or_domain, GError **error)
 {
     g_autoptr(GPtrArray) list = migration_load_all(cli, TRUE, error);
     int found = -1;
@@ -219,9 +205,46 @@ migration_find(Cli *cli, const char *id_or_domain, GError **error)
         if (exact)
             break;
     }
-    if (found >= 0)
-        return g_ptr_array_steal_index(list, (guint)found);
-    return find_in_history(cli, id_or_domain, error);
+    return found >= 0 ? g_ptr_array_steal_index(list, (guint)found) : NULL;
+}
+
+Migration *
+migration_find(Cli *cli, const char *id_or_domain, GError **error)
+{
+    GError *problem = NULL;
+    Migration *migration = find_remembered(cli, id_or_domain, &problem);
+    if (migration != NULL)
+        return migration;
+    if (problem != NULL) {
+        g_propagate_error(error, problem);
+        return NULL;
+    }
+    g_autoptr(GPtrArray) list = migration_load_history(cli, id_or_domain, 1, error);
+    if (list == NULL)
+        return NULL;
+    if (list->len > 0)
+        return g_ptr_array_steal_index(list, 0);
+    g_set_error(error, SEVMIG_ERROR, SEVMIG_ERROR_NOT_FOUND,
+                "no migration or domain \"%s\" is known: \"sevmigctl list\" shows those that run, "
+                "\"sevmigctl history\" those that have ended",
+                id_or_domain);
+    return NULL;
+}
+
+Migration *
+migration_find_steerable(Cli *cli, const char *id_or_domain, GError **error)
+{
+    GError *problem = NULL;
+    Migration *migration = find_remembered(cli, id_or_domain, &problem);
+    if (problem != NULL)
+        g_propagate_error(error, problem);
+    else if (migration == NULL)
+        g_set_error(
+            error, SEVMIG_ERROR, SEVMIG_ERROR_NOT_FOUND,
+            "no running migration or domain \"%s\" is known: \"sevmigctl list\" shows those "
+            "that run",
+            id_or_domain);
+    return migration;
 }
 
 void

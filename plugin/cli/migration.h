@@ -62,6 +62,9 @@ GPtrArray *migration_load_history(Cli *cli, const char *which, guint limit, GErr
    those that the daemon remembers, then its history. */
 Migration *migration_find(Cli *cli, const char *id_or_domain, GError **error);
 
+/* The same among those alone that the daemon has as objects on the bus. */
+Migration *migration_find_steerable(Cli *cli, const char *id_or_domain, GError **error);
+
 gboolean migration_ended(const Migration *migration);
 gboolean migration_is(const Migration *migration, const char *id_or_domain);
 

@@ -42,7 +42,7 @@ CliExit
 verb_policy_switch(Cli *cli)
 {
     g_autoptr(GError) error = NULL;
-    g_autoptr(Migration) migration = migration_find(cli, cli->args[0], &error);
+    g_autoptr(Migration) migration = migration_find_steerable(cli, cli->args[0], &error);
     if (migration == NULL)
         return cli_fail(cli, error);
     GVariant *arguments =
@@ -141,7 +141,7 @@ verb_tune(Cli *cli)
     CliExit result = check_tune(cli);
     if (result != CLI_OK)
         return result;
-    g_autoptr(Migration) migration = migration_find(cli, cli->args[0], &error);
+    g_autoptr(Migration) migration = migration_find_steerable(cli, cli->args[0], &error);
     if (migration == NULL)
         return cli_fail(cli, error);
     g_autoptr(GVariant) reply =

@@ -83,11 +83,11 @@ class BusCase(unittest.TestCase):
         """Where the policies are."""
         return "--policy-dir", str(self.policies), "--ceiling", str(self.dir / "ceiling.xml")
 
-    def start(self):
+    def start(self, *options):
         self.log_file = open(self.dir / "log", "ab")
         process = subprocess.Popen(
             [SEVMIGD, "--connect", "test:///default", "--bus", self.address, "--state-dir",
-             str(self.dir / "state"), "--log-level", "info", *self.places()],
+             str(self.dir / "state"), "--log-level", "info", *self.places(), *options],
             stderr=self.log_file, cwd=CASES)
         self.log_file.close()
         wait_until("the name is taken or sevmigd ends",
