@@ -14,6 +14,7 @@ import json
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from lab import heartbeat
@@ -30,19 +31,29 @@ USUAL_S = 1.0  # to see how much the guest does with nothing in its way
 AFTER_BEATS = 20
 
 
-def drive(rig: Rig, scenario: Scenario, uri: str, controller: str, batch: int,
-          fixed_us: int) -> dict:
+@dataclass(frozen=True)
+class Steering:
+    """Who steers, and with what."""
+
+    controller: str
+    batch: int = 0  # 0: as it comes
+    fixed_us: int = 0  # what earlier migrations have shown a switchover to cost besides memory
+    without: tuple[str, ...] = ()  # parts of our law
+    limit_s: float = LIMIT_S
+
+
+def drive(rig: Rig, scenario: Scenario, uri: str, steering: Steering) -> dict:
     """The migration itself; what the driver says of it."""
     result = subprocess.run(
-        [DRIVE, rig.dir / "drive", uri, scenario.path, controller, str(batch), str(LIMIT_S),
-         str(fixed_us)],
+        [DRIVE, rig.dir / "drive", uri, scenario.path, steering.controller, str(steering.batch),
+         str(steering.limit_s), str(steering.fixed_us), *steering.without],
         capture_output=True, text=True, check=False)
     if result.returncode or result.stderr:
-        raise RuntimeError(f"{scenario.name} under {controller}: {result.stderr.strip()}")
+        raise RuntimeError(f"{scenario.name} under {steering.controller}: {result.stderr.strip()}")
     return json.loads(result.stdout)
 
 
-def measure_one(scenario: Scenario, controller: str, batch: int, fixed_us: int = 0) -> dict:
+def measure_one(scenario: Scenario, steering: Steering) -> dict:
     """One migration; times in milliseconds."""
     with Rig() as rig:
         serial = rig.observe()
@@ -58,14 +69,14 @@ def measure_one(scenario: Scenario, controller: str, batch: int, fixed_us: int =
         dst.qmp.cmd("migrate-set-capabilities", capabilities=[
             {"capability": name, "state": True} for name in ("return-path", "events")])
         dst.qmp.cmd("migrate-incoming", uri=uri)
-        told = drive(rig, scenario, uri, controller, batch, fixed_us)
+        told = drive(rig, scenario, uri, steering)
         if told["paused"]:
             (dst if told["completed"] else src).qmp.cmd("cont")
         rig.wait_beats(AFTER_BEATS)
         gap = heartbeat.handover_gap(rig.follower.log.beats, told["begun_us"], now_us())
     downtime_ms = gap.length_us / 1e3 if gap else 0.0
     return {
-        "scenario": scenario.name, "controller": controller, "batch": str(batch),
+        "scenario": scenario.name, "controller": steering.controller, "batch": str(steering.batch),
         "completed": told["completed"], "total_ms": told["total_us"] / 1e3,
         "first_pass_ms": told["first_pass_us"] / 1e3, "downtime_ms": downtime_ms,
         "qemu_downtime_ms": told["qemu_downtime_us"] / 1e3, "downtime_goal_ms": scenario.goal_ms,
@@ -92,14 +103,14 @@ def measure_scenario(scenario: Scenario, n_runs: int, controllers: tuple[str, ..
     fixed_us = 0  # sevmigd learns it from the migrations of its host
     for run in range(n_runs):
         console.status(f"{scenario.name}: run {run + 1} of {n_runs}, {OURS}")
-        ours = measure_one(scenario, OURS, 0, fixed_us)
+        ours = measure_one(scenario, Steering(OURS, fixed_us=fixed_us))
         fixed_us = ours["fixed_us"]
         rows.append({**ours, "batch": "chosen"})
         show_row(console, rows[-1])
         for peer in controllers:
             for batch, name in ((1, "1"), (ours["batch_pages"], LARGEST)):
                 console.status(f"{scenario.name}: run {run + 1} of {n_runs}, {peer}, {name}")
-                rows.append({**measure_one(scenario, peer, batch), "batch": name})
+                rows.append({**measure_one(scenario, Steering(peer, batch)), "batch": name})
                 show_row(console, rows[-1])
     return rows
 

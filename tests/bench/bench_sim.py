@@ -166,7 +166,7 @@ def measure(options):
     if not files:
         raise RuntimeError(f"no scenario has '{options.only}' in its name")
     rows = in_parallel(simulate, [[path] for path in files])
-    steps = in_parallel(measure_with, [["--steps", path] for path in files])
+    steps = in_parallel(measure_with, [["steps", path] for path in files])
     scenarios = [Scenario(path.stem, [row for row in rows if row["scenario"] == path.stem]) for path in files]
     comparisons = {scenario.name: scenario.comparison() for scenario in scenarios}
     result = summary(comparisons)
@@ -182,7 +182,7 @@ def measure(options):
 def measure_random(options):
     """Random scenarios, in parts so that every core works; the worst are named by their seed."""
     part = max(1, math.ceil(options.random / (8 * os.cpu_count())))
-    calls = [["--random", min(part, options.random - i), options.seed + i] for i in range(0, options.random, part)]
+    calls = [["random", min(part, options.random - i), options.seed + i] for i in range(0, options.random, part)]
     problems = in_parallel(measure_with, calls)
     for row in problems:
         print(f"seed {row['seed']}: {row['problem']}")
@@ -211,7 +211,7 @@ def without_part(rows, part):
 def measure_ablation(options):
     """Each part of the law left out, one at a time."""
     files = [path for path in sorted(SCENARIOS.glob("*.scenario")) if options.only in path.stem]
-    rows = in_parallel(measure_with, [["--without", path] for path in files])
+    rows = in_parallel(measure_with, [["without", path] for path in files])
     parts = {part: without_part(rows, part)
              for part in dict.fromkeys(row["without"] for row in rows) if part != "nothing"}
     print(f"{len(files)} scenarios; without a part, over the whole law:")

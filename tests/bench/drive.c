@@ -3,12 +3,13 @@
  * drive.c - starts a migration of a real QEMU and lets one controller of the simulation steer it
  *
  * usage: sevmig-drive QMP-SOCKET URI SCENARIO CONTROLLER BATCH LIMIT-S FIXED-US
+ *                     [PART]...
  *
  * The scenario gives the policy; the guest is whatever the QEMU runs. CONTROLLER is sevmig or a
  * peer's name, BATCH the pages a submission holds until the controller says otherwise, FIXED what
- * earlier migrations have shown a switchover to cost besides memory (0: nothing known). As in
- * sevmigd, one call takes what was decided and brings the next statistics. Prints one JSON object
- * about how it ended; status 1 if QEMU would not.
+ * earlier migrations have shown a switchover to cost besides memory (0: nothing known), PARTs what
+ * is left out of our law. As in sevmigd, one call takes what was decided and brings the next
+ * statistics. Prints one JSON object about how it ended; status 1 if QEMU would not.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -341,8 +342,9 @@ main(int argc, char **argv)
     Drive self = {0};
     gboolean done;
 
-    if (argc != 8 || !(self.controller = find_controller(argv[4]))) {
-        fprintf(stderr, "usage: %s QMP-SOCKET URI SCENARIO CONTROLLER BATCH LIMIT-S FIXED-US\n",
+    if (argc < 8 || !(self.controller = find_controller(argv[4]))) {
+        fprintf(stderr,
+                "usage: %s QMP-SOCKET URI SCENARIO CONTROLLER BATCH LIMIT-S FIXED-US [PART]...\n",
                 argv[0]);
         return 2;
     }
@@ -350,6 +352,12 @@ main(int argc, char **argv)
     self.controller->init(self.state);
     done = sevmig_sim_scenario_load(argv[3], &self.scenario, &error);
     self.scenario.params.fixed_downtime_us = strtoull(argv[7], NULL, 10);
+    for (int i = 8; i < argc; i++) {
+        for (guint part = 0; part < SEVMIG_PART_COUNT; part++) {
+            if (strcmp(argv[i], sevmig_part_name((SevmigPart)part)) == 0)
+                self.scenario.params.without_parts |= 1u << part;
+        }
+    }
     done = done && open_client(&self, argv[1], &error) &&
            begin(&self, argv[2], (guint)strtoul(argv[5], NULL, 10), &error) &&
            steer(&self, g_ascii_strtod(argv[6], NULL), &error) && report(&self, &error);

@@ -24,7 +24,7 @@ tree_packages=(
     # guests
     busybox-static cpio xz-utils
     # tests
-    python3 python3-libvirt python3-dbusmock python3-gi python3-pyte libxml2-utils shellcheck man-db
+    python3 python3-libvirt python3-dbusmock python3-gi python3-pyte gnuplot-nox libxml2-utils shellcheck man-db
     # tests of reports and metrics
     chromium chromium-driver fonts-dejavu-core python3-selenium
     prometheus prometheus-node-exporter python3-prometheus-client
@@ -126,7 +126,7 @@ tree_make() {
     host_any_up && die "the tree must be made anew and the hosts still use it: run '$0 down' first"
     local mirror
     mirror=$(tree_mirror)
-    step tree "make a private Debian 13 tree (about 1.5 GB)" tree_bootstrap "$mirror"
+    step tree "make a private Debian 13 tree (about 2 GB)" tree_bootstrap "$mirror"
 }
 
 # tree_run COMMAND...: in the tree, the project at its own path, /tmp private, same network.
