@@ -48,8 +48,8 @@ static const Verb verbs[] = {
     {"policy switch", "ID|DOMAIN NAME", "give a running migration another policy", 2, 2,
      verb_policy_switch, switch_options, switch_help},
     {"policy reload", "", "read all policies anew, all or nothing", 0, 0, verb_policy_reload},
-    {"tune", "ID|DOMAIN", "set throttle and batch of a running migration by hand", 1, 1, verb_tune,
-     tune_options, tune_help},
+    {"steer", "ID|DOMAIN", "set throttle and batch of a running migration by hand", 1, 1,
+     verb_steer, steer_options, steer_help},
     {"simulate", "", "try a policy on a simulated guest, without sevmigd", 0, 0, verb_simulate,
      simulate_options, simulate_help},
     {"replay", "FILE", "decide a recorded migration again, without sevmigd", 1, 1, verb_replay,
@@ -362,7 +362,7 @@ cli_run(int argc, char **argv)
     Cli cli = {.timeout_s = DEFAULT_TIMEOUT_S,
                .interval_s = DEFAULT_INTERVAL_S,
                .limit = DEFAULT_LIMIT,
-               .tune = {.throttle_percent = -1, .batch_pages = -1}};
+               .steer = {.throttle_percent = -1, .batch_pages = -1}};
     g_autoptr(GError) error = NULL;
     setlocale(LC_CTYPE, "");
     g_set_prgname("sevmigctl");

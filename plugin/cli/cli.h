@@ -50,12 +50,12 @@ typedef struct {
     gboolean unknown;
 } CliAssign;
 
-/* Options of `tune`. */
+/* Options of `steer`. */
 typedef struct {
     int throttle_percent; /* negative: not given */
     int batch_pages;      /* negative: not given */
     gboolean automatic;
-} CliTune;
+} CliSteer;
 
 typedef struct {
     gboolean json;
@@ -70,8 +70,8 @@ typedef struct {
     CliTrial trial;       /* simulate, replay */
     CliExplain explain;   /* policy explain */
     CliAssign assign;     /* policy assign, unassign */
-    char *reason;         /* policy switch, tune */
-    CliTune tune;         /* tune */
+    char *reason;         /* policy switch, steer */
+    CliSteer steer;       /* steer */
     char **args;          /* what remains after verb and options */
     const char *verb;     /* as the user wrote it: "policy show" */
     GDBusConnection *bus; /* once remote_call() needed it */
@@ -108,14 +108,14 @@ CliExit verb_policy_assign(Cli *cli);
 CliExit verb_policy_unassign(Cli *cli);
 CliExit verb_policy_switch(Cli *cli);
 CliExit verb_policy_reload(Cli *cli);
-CliExit verb_tune(Cli *cli);
+CliExit verb_steer(Cli *cli);
 CliExit verb_simulate(Cli *cli);
 CliExit verb_replay(Cli *cli);
 CliExit verb_report(Cli *cli);
 CliExit verb_version(Cli *cli);
 
 /* Their options, where they have some of their own, and what --help says below them. */
-void tune_options(GOptionContext *context, Cli *cli);
+void steer_options(GOptionContext *context, Cli *cli);
 void switch_options(GOptionContext *context, Cli *cli);
 void assign_options(GOptionContext *context, Cli *cli);
 void unassign_options(GOptionContext *context, Cli *cli);
@@ -127,7 +127,7 @@ void replay_options(GOptionContext *context, Cli *cli);
 extern const char assign_help[];
 extern const char explain_help[];
 extern const char switch_help[];
-extern const char tune_help[];
+extern const char steer_help[];
 extern const char simulate_help[];
 extern const char replay_help[];
 extern const char report_help[];

@@ -70,7 +70,7 @@ _sevmigctl()
     [[ $prev == -* && $valued == *[[:space:]]"$prev"[[:space:]]* ]] && return
 
     case "$verb ${sub}" in
-        ' ') words=(list show watch history policy tune simulate replay report version) ;;
+        ' ') words=(list show watch history policy steer simulate replay report version) ;;
         'list '*) global+=' --all' ;;
         'show ') mapfile -t words < <(_sevmigctl_names domain list --all) ;;
         'watch '*)
@@ -101,7 +101,7 @@ _sevmigctl()
                 mapfile -t words < <(_sevmigctl_names name policy list)
             fi
             ;;
-        'tune '*)
+        'steer '*)
             global+=' --throttle --batch --auto --reason'
             [[ -z $sub ]] && mapfile -t words < <(_sevmigctl_names domain list)
             ;;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* sevmigctl policy switch, tune: what is changed of a running migration */
+/* sevmigctl policy switch, steer: what is changed of a running migration */
 #include "migration.h"
 #include "remote.h"
 
@@ -57,20 +57,20 @@ verb_policy_switch(Cli *cli)
 
 /* --- By hand --- */
 
-const char tune_help[] = "Within what the migration's policy allows: a hand makes it gentler, "
-                         "never harsher. What is not\n"
-                         "named is the policy's again; --auto leaves everything to it.";
+const char steer_help[] = "Within what the migration's policy allows: a hand makes it gentler, "
+                          "never harsher. What is not\n"
+                          "named is the policy's again; --auto leaves everything to it.";
 
 void
-tune_options(GOptionContext *context, Cli *cli)
+steer_options(GOptionContext *context, Cli *cli)
 {
-    CliTune *tune = &cli->tune;
+    CliSteer *steer = &cli->steer;
     const GOptionEntry entries[] = {
-        {"throttle", 0, 0, G_OPTION_ARG_INT, &tune->throttle_percent,
+        {"throttle", 0, 0, G_OPTION_ARG_INT, &steer->throttle_percent,
          "throttle the guest by at most this; 0: not at all", "PERCENT"},
-        {"batch", 0, 0, G_OPTION_ARG_INT, &tune->batch_pages,
+        {"batch", 0, 0, G_OPTION_ARG_INT, &steer->batch_pages,
          "encrypt this many pages a submission", "PAGES"},
-        {"auto", 0, 0, G_OPTION_ARG_NONE, &tune->automatic, "back to what the policy says", NULL},
+        {"auto", 0, 0, G_OPTION_ARG_NONE, &steer->automatic, "back to what the policy says", NULL},
         {NULL},
     };
     g_option_context_add_main_entries(context, entries, NULL);
@@ -78,76 +78,76 @@ tune_options(GOptionContext *context, Cli *cli)
 }
 
 static CliExit
-check_tune(const Cli *cli)
+check_steer(const Cli *cli)
 {
-    const CliTune *tune = &cli->tune;
-    gboolean given = tune->throttle_percent >= 0 || tune->batch_pages >= 0;
-    if (tune->throttle_percent < -1 || tune->throttle_percent > 99)
-        return cli_misuse(cli, "--throttle takes 0 to 99 percent, not %d", tune->throttle_percent);
-    if (tune->batch_pages < -1 || tune->batch_pages == 0 || tune->batch_pages > 4096)
-        return cli_misuse(cli, "--batch takes 1 to 4096 pages, not %d", tune->batch_pages);
-    if (given == tune->automatic)
+    const CliSteer *steer = &cli->steer;
+    gboolean given = steer->throttle_percent >= 0 || steer->batch_pages >= 0;
+    if (steer->throttle_percent < -1 || steer->throttle_percent > 99)
+        return cli_misuse(cli, "--throttle takes 0 to 99 percent, not %d", steer->throttle_percent);
+    if (steer->batch_pages < -1 || steer->batch_pages == 0 || steer->batch_pages > 4096)
+        return cli_misuse(cli, "--batch takes 1 to 4096 pages, not %d", steer->batch_pages);
+    if (given == steer->automatic)
         return cli_misuse(cli, "needs --throttle or --batch, or --auto alone");
     return CLI_OK;
 }
 
 static GVariant *
-tune_arguments(const Cli *cli)
+steer_arguments(const Cli *cli)
 {
-    const CliTune *tune = &cli->tune;
+    const CliSteer *steer = &cli->steer;
     GVariantBuilder values;
     g_variant_builder_init(&values, G_VARIANT_TYPE_VARDICT);
-    if (tune->throttle_percent >= 0)
+    if (steer->throttle_percent >= 0)
         g_variant_builder_add(&values, "{sv}", "throttle-percent",
-                              g_variant_new_uint32((guint32)tune->throttle_percent));
-    if (tune->batch_pages >= 0)
+                              g_variant_new_uint32((guint32)steer->throttle_percent));
+    if (steer->batch_pages >= 0)
         g_variant_builder_add(&values, "{sv}", "batch-pages",
-                              g_variant_new_uint32((guint32)tune->batch_pages));
+                              g_variant_new_uint32((guint32)steer->batch_pages));
     return g_variant_new("(a{sv}s)", &values, cli->reason != NULL ? cli->reason : "");
 }
 
 static void
-report_tune(const Cli *cli, const Migration *migration)
+report_steer(const Cli *cli, const Migration *migration)
 {
-    const CliTune *tune = &cli->tune;
+    const CliSteer *steer = &cli->steer;
     g_autoptr(GString) out = g_string_new(NULL);
     if (cli->json) {
         json_open(out, NULL, '{');
         json_string(out, "id", migration->id);
         json_string(out, "domain", migration->domain);
-        if (tune->throttle_percent >= 0)
-            json_int(out, "throttle_percent", tune->throttle_percent);
-        if (tune->batch_pages >= 0)
-            json_int(out, "batch_pages", tune->batch_pages);
+        if (steer->throttle_percent >= 0)
+            json_int(out, "throttle_percent", steer->throttle_percent);
+        if (steer->batch_pages >= 0)
+            json_int(out, "batch_pages", steer->batch_pages);
         json_close(out, '}');
         cli_put_json(out);
         return;
     }
     g_string_append_printf(out, "%s:", migration->domain);
-    if (tune->throttle_percent >= 0)
-        g_string_append_printf(out, " throttle at most %d %%", tune->throttle_percent);
-    if (tune->batch_pages >= 0)
-        g_string_append_printf(out, "%s batch of %d pages", tune->throttle_percent >= 0 ? "," : "",
-                               tune->batch_pages);
-    g_string_append_printf(out, tune->automatic ? " as %s says\n" : ", all else as %s says\n",
+    if (steer->throttle_percent >= 0)
+        g_string_append_printf(out, " throttle at most %d %%", steer->throttle_percent);
+    if (steer->batch_pages >= 0)
+        g_string_append_printf(out, "%s batch of %d pages", steer->throttle_percent >= 0 ? "," : "",
+                               steer->batch_pages);
+    g_string_append_printf(out, steer->automatic ? " as %s says\n" : ", all else as %s says\n",
                            migration->policy);
     cli_put(out);
 }
 
 CliExit
-verb_tune(Cli *cli)
+verb_steer(Cli *cli)
 {
     g_autoptr(GError) error = NULL;
-    CliExit result = check_tune(cli);
+    CliExit result = check_steer(cli);
     if (result != CLI_OK)
         return result;
     g_autoptr(Migration) migration = migration_find_steerable(cli, cli->args[0], &error);
     if (migration == NULL)
         return cli_fail(cli, error);
     g_autoptr(GVariant) reply =
-        remote_call_migration(cli, migration->path, "Tune", tune_arguments(cli), "()", &error);
+        remote_call_migration(cli, migration->path, "Steer", steer_arguments(cli), "()", &error);
     if (reply == NULL)
         return cli_fail(cli, error);
-    report_tune(cli, migration);
+    report_steer(cli, migration);
     return CLI_OK;
 }

@@ -131,8 +131,8 @@ change_policy(SevmigBusObject *object, GVariant *parameters, SevmigTraceOrigin *
 }
 
 static GVariant *
-change_tune(SevmigBusObject *object, GVariant *parameters, SevmigTraceOrigin *origin,
-            GError **error)
+change_steer(SevmigBusObject *object, GVariant *parameters, SevmigTraceOrigin *origin,
+             GError **error)
 {
     g_autoptr(GVariant) values = NULL;
     SevmigHand hand;
@@ -141,7 +141,7 @@ change_tune(SevmigBusObject *object, GVariant *parameters, SevmigTraceOrigin *or
     g_variant_get(parameters, "(@a{sv}&s)", &values, &why);
     sevmig_trace_origin_set(origin->why, why);
     if (!sevmig_hand_parse(&hand, values, error) ||
-        !object->bus->ops->tune(object->info, &hand, origin, object->bus->user_data, error))
+        !object->bus->ops->steer(object->info, &hand, origin, object->bus->user_data, error))
         return NULL;
     return g_variant_new("()");
 }
@@ -172,7 +172,7 @@ static const MethodRow methods[] = {
     {SEVMIG_MANAGER_INTERFACE, "ReloadPolicies", SEVMIG_POLKIT_RELOAD_POLICIES,
      call_reload_policies, NULL},
     {SEVMIG_MIGRATION_INTERFACE, "SetPolicy", SEVMIG_POLKIT_STEER, .change = change_policy},
-    {SEVMIG_MIGRATION_INTERFACE, "Tune", SEVMIG_POLKIT_STEER, .change = change_tune},
+    {SEVMIG_MIGRATION_INTERFACE, "Steer", SEVMIG_POLKIT_STEER, .change = change_steer},
 };
 
 static const MethodRow *

@@ -36,8 +36,8 @@ typedef struct {
     gboolean (*set_policy)(const SevmigInfo *migration, const char *policy,
                            const SevmigTraceOrigin *origin, gpointer user_data, GError **error);
     /* The same for what is set by hand. */
-    gboolean (*tune)(const SevmigInfo *migration, const SevmigHand *hand,
-                     const SevmigTraceOrigin *origin, gpointer user_data, GError **error);
+    gboolean (*steer)(const SevmigInfo *migration, const SevmigHand *hand,
+                      const SevmigTraceOrigin *origin, gpointer user_data, GError **error);
     /* The name is ours (TRUE), or another's or the bus gone (FALSE): then nothing works any more.
      */
     void (*name_changed)(gboolean owned, gpointer user_data);

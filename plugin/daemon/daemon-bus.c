@@ -176,12 +176,12 @@ bus_set_policy(const SevmigInfo *migration, const char *name, const SevmigTraceO
 }
 
 static gboolean
-bus_tune(const SevmigInfo *migration, const SevmigHand *hand, const SevmigTraceOrigin *origin,
-         gpointer user_data, GError **error)
+bus_steer(const SevmigInfo *migration, const SevmigHand *hand, const SevmigTraceOrigin *origin,
+          gpointer user_data, GError **error)
 {
     SevmigSession *session = session_of(user_data, migration, error);
 
-    return session != NULL && sevmig_session_tune(session, hand, origin, error);
+    return session != NULL && sevmig_session_steer(session, hand, origin, error);
 }
 
 static void
@@ -213,6 +213,6 @@ const SevmigBusOps SEVMIG_DAEMON_BUS_OPS = {
     .explain_finish = bus_explain_finish,
     .explain_xml = bus_explain_xml,
     .set_policy = bus_set_policy,
-    .tune = bus_tune,
+    .steer = bus_steer,
     .name_changed = bus_name_changed,
 };

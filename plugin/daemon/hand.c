@@ -29,7 +29,7 @@ parse_one(SevmigHand *hand, const char *key, GVariant *value, GError **error)
         return TRUE;
     }
     g_set_error(error, SEVMIG_ERROR, SEVMIG_ERROR_INVALID,
-                "\"%s\" of type %s cannot be tuned by hand; expected throttle-percent, batch-pages "
+                "\"%s\" of type %s cannot be set by hand; expected throttle-percent, batch-pages "
                 "of type u",
                 key, g_variant_get_type_string(value));
     return FALSE;

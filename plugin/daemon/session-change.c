@@ -71,8 +71,8 @@ sevmig_session_set_policy(SevmigSession *self, const SevmigPolicy *policy,
 }
 
 gboolean
-sevmig_session_tune(SevmigSession *self, const SevmigHand *hand, const SevmigTraceOrigin *origin,
-                    GError **error)
+sevmig_session_steer(SevmigSession *self, const SevmigHand *hand, const SevmigTraceOrigin *origin,
+                     GError **error)
 {
     SevmigControlParams params = self->params;
     SevmigTraceOrigin own = *origin;

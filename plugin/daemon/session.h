@@ -84,8 +84,8 @@ gboolean sevmig_session_set_policy(SevmigSession *session, const SevmigPolicy *p
 
 /* The same for what is set by hand: the policy stays, and holds again where `hand` is empty. What
  * the policy does not allow is SEVMIG_ERROR_REFUSED, too. Another policy takes the hand away. */
-gboolean sevmig_session_tune(SevmigSession *session, const SevmigHand *hand,
-                             const SevmigTraceOrigin *origin, GError **error);
+gboolean sevmig_session_steer(SevmigSession *session, const SevmigHand *hand,
+                              const SevmigTraceOrigin *origin, GError **error);
 
 const SevmigInfo *sevmig_session_info(const SevmigSession *session);
 

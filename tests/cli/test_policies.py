@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""sevmigctl policy and tune against a strict sevmigd on a private bus; TAP on standard output.
+"""sevmigctl policy and steer against a strict sevmigd on a private bus; TAP on standard output.
 
 Usage: test_policies.py SEVMIGCTL INTERFACE.xml COMPLETION [--update]
 (--update rewrites the golden files)
@@ -18,30 +18,30 @@ import tap
 from cli_case import CONVERGING, EXPLANATION, FAILED, HERE, MANAGER, POLICIES, CliCase
 
 
-class Tuning(CliCase):
-    def test_tune(self):
+class Steering(CliCase):
+    def test_steer(self):
         daemon = self.serve((CONVERGING, True))
         throttle, batch = ("throttle-percent", 20), ("batch-pages", 4)
         for values, reason in (((throttle,), ""), ((batch,), ""), ((), ""),
                                ((("batch-pages", 4096), ("throttle-percent", 0)), "a try")):
-            daemon.answers["Tune", (values, reason)] = GLib.Variant("()", ())
-        self.assertEqual(self.good("tune", "db-1", "--throttle", "20"),
+            daemon.answers["Steer", (values, reason)] = GLib.Variant("()", ())
+        self.assertEqual(self.good("steer", "db-1", "--throttle", "20"),
                          "db-1: throttle at most 20 %, all else as low-downtime says\n")
-        self.assertEqual(self.good("tune", CONVERGING["Id"], "--batch", "4"),
+        self.assertEqual(self.good("steer", CONVERGING["Id"], "--batch", "4"),
                          "db-1: batch of 4 pages, all else as low-downtime says\n")
-        self.assertEqual(json.loads(self.good("tune", "db-1", "--throttle", "0", "--batch", "4096", "--reason",
+        self.assertEqual(json.loads(self.good("steer", "db-1", "--throttle", "0", "--batch", "4096", "--reason",
                                               "a try", "--json")),
                          {"id": CONVERGING["Id"], "domain": "db-1", "throttle_percent": 0, "batch_pages": 4096})
-        self.assertEqual(self.good("tune", "db-1", "--auto"), "db-1: as low-downtime says\n")
-        daemon.answers["Tune", ((), "")] = ("org.sevmig1.Error.Refused", "migration 1b6f-1 has ended")
-        self.assertIn("has ended", self.fails(1, "tune", "db-1", "--auto"))
+        self.assertEqual(self.good("steer", "db-1", "--auto"), "db-1: as low-downtime says\n")
+        daemon.answers["Steer", ((), "")] = ("org.sevmig1.Error.Refused", "migration 1b6f-1 has ended")
+        self.assertIn("has ended", self.fails(1, "steer", "db-1", "--auto"))
 
     def test_misuse(self):
         for arguments, text in ((["--throttle", "100"], "0 to 99"), (["--throttle", "-2"], "0 to 99"),
                                 (["--batch", "0"], "1 to 4096"), (["--batch", "5000"], "1 to 4096"),
                                 ([], "needs --throttle"), (["--auto", "--batch", "1"], "--auto alone")):
             with self.subTest(arguments):
-                self.assertIn(text, self.fails(2, "tune", "db-1", *arguments))
+                self.assertIn(text, self.fails(2, "steer", "db-1", *arguments))
 
 
 class Policies(CliCase):

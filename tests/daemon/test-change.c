@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A running migration is given another policy, or tuned by hand. */
+/* A running migration is given another policy, or steered by hand. */
 #include "session-fixture.h"
 #include "sevmig-error.h"
 #include "sevmig-replay.h"
@@ -147,12 +147,12 @@ test_during_call(Fixture *f, gconstpointer data)
 }
 
 static void
-tune(Fixture *f, gboolean has_batch, guint batch_pages)
+steer(Fixture *f, gboolean has_batch, guint batch_pages)
 {
     const SevmigHand hand = {.has_batch = has_batch, .batch_pages = batch_pages};
     g_autoptr(GError) error = NULL;
 
-    g_assert_true(sevmig_session_tune(f->session, &hand, &origin, &error));
+    g_assert_true(sevmig_session_steer(f->session, &hand, &origin, &error));
     g_assert_no_error(error);
 }
 
@@ -167,18 +167,18 @@ test_by_hand(Fixture *f, gconstpointer data)
     start(f, NULL, TRUE, FALSE);
     wait_for(&f->fake->n_tunes, 20);
     told = f->fake->n_tunes;
-    tune(f, TRUE, 2);
+    steer(f, TRUE, 2);
     wait_for(&f->fake->n_tunes, told + 2);
     g_assert_cmpuint(f->fake->status.tune.batch_pages, ==, 2);
     g_assert_cmpstr(info(f)->policy, ==, "default");
     g_assert_cmpstr(info(f)->note, ==, "batch of 2 pages set by hand by root (uid 0): a test");
-    g_assert_false(sevmig_session_tune(f->session, &beyond, &origin, &error));
+    g_assert_false(sevmig_session_steer(f->session, &beyond, &origin, &error));
     g_assert_error(error, SEVMIG_ERROR, SEVMIG_ERROR_REFUSED);
 
-    tune(f, FALSE, 0);
+    steer(f, FALSE, 0);
     run_for(BATCH_SETTLES_MS);
     g_assert_cmpuint(f->fake->status.tune.batch_pages, >, 2);
-    tune(f, TRUE, 2);
+    steer(f, TRUE, 2);
     change(f, "single");
     run_for(10 * TICK_MS);
     g_assert_cmpuint(f->fake->status.tune.batch_pages, ==, 1);

@@ -24,11 +24,11 @@ class PolicyCase(HostCase):
         self.assertEqual((done.returncode, done.stdout), (1, ""), done.stderr)
         return done.stderr
 
-    def ctl_tune(self, *arguments):
-        return self.host.run(["sevmigctl", "tune", *arguments]).stdout
+    def ctl_steer(self, *arguments):
+        return self.host.run(["sevmigctl", "steer", *arguments]).stdout
 
-    def ctl_tune_refused(self, *arguments, user=()):
-        done = self.host.run([*user, "sevmigctl", "tune", *arguments], check=False)
+    def ctl_steer_refused(self, *arguments, user=()):
+        done = self.host.run([*user, "sevmigctl", "steer", *arguments], check=False)
         self.assertEqual((done.returncode, done.stdout), (1, ""), done.stderr)
         return done.stderr
 
@@ -124,16 +124,16 @@ class Switched(PolicyCase):
         self.assert_runs_on(guest, self.host)
 
     def test_by_hand(self):
-        guest = self.start("tuned")
+        guest = self.start("steered")
         with Under(guest) as under:
             under.wait_for("it is throttled", lambda view: view["ThrottlePercent"] > 0)
-            self.assertIn("expected at most", self.ctl_tune_refused(guest.name, "--throttle", "99"))
-            self.ctl_tune(guest.name, "--throttle", "0", "--batch", "2", "--reason", "too slow")
+            self.assertIn("expected at most", self.ctl_steer_refused(guest.name, "--throttle", "99"))
+            self.ctl_steer(guest.name, "--throttle", "0", "--batch", "2", "--reason", "too slow")
             view = under.wait_for("it runs freely", lambda view: view["ThrottlePercent"] == 0
                                   and view["BatchPages"] == 2, 10)
             self.assertEqual((view["Policy"], view["PolicySource"]), ("default", "default"))
             self.assertIn("set by hand by root (uid 0): too slow", view["Note"])
-            self.ctl_tune(guest.name, "--auto")
+            self.ctl_steer(guest.name, "--auto")
             under.wait_for("it is throttled again", lambda view: view["ThrottlePercent"] > 0
                            and view["BatchPages"] > 2, 20)
             books = self.end(under)
@@ -148,7 +148,7 @@ class Switched(PolicyCase):
         with Under(guest) as under:
             view = under.wait_for("it is steered", lambda view: view["State"] == "steered")
             self.assertIn("org.sevmig1.steer", self.refused("switch", guest.name, "single", user=NOBODY))
-            self.assertIn("org.sevmig1.steer", self.ctl_tune_refused(guest.name, "--auto", user=NOBODY))
+            self.assertIn("org.sevmig1.steer", self.ctl_steer_refused(guest.name, "--auto", user=NOBODY))
             self.assertIn("no policy is named gold", self.refused("switch", guest.name, "gold"))
             self.assertEqual(under.seen()["Policy"], view["Policy"])
             self.end(under)
