@@ -54,6 +54,8 @@ static const Verb verbs[] = {
      simulate_options, simulate_help},
     {"replay", "FILE", "decide a recorded migration again, without sevmigd", 1, 1, verb_replay,
      replay_options, replay_help},
+    {"tune", "FILE... | --history DOMAIN", "propose a policy from recorded migrations", 0,
+     ANY_NUMBER, verb_tune, tune_options, tune_help},
     {"report", "ID|DOMAIN|FILE", "write a page that shows how a migration went", 1, 1, verb_report,
      report_options, report_help},
     {"version", "", "tell the versions of sevmigctl and sevmigd", 0, 0, verb_version},

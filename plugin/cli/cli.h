@@ -65,9 +65,9 @@ typedef struct {
     gboolean once;        /* watch */
     double interval_s;    /* watch */
     int limit;            /* history */
-    char *domain;         /* history */
-    char *output;         /* report */
-    CliTrial trial;       /* simulate, replay */
+    char *domain;         /* history, tune */
+    char *output;         /* report, tune */
+    CliTrial trial;       /* simulate, replay, tune */
     CliExplain explain;   /* policy explain */
     CliAssign assign;     /* policy assign, unassign */
     char *reason;         /* policy switch, steer */
@@ -111,6 +111,7 @@ CliExit verb_policy_reload(Cli *cli);
 CliExit verb_steer(Cli *cli);
 CliExit verb_simulate(Cli *cli);
 CliExit verb_replay(Cli *cli);
+CliExit verb_tune(Cli *cli);
 CliExit verb_report(Cli *cli);
 CliExit verb_version(Cli *cli);
 
@@ -122,6 +123,7 @@ void unassign_options(GOptionContext *context, Cli *cli);
 void explain_options(GOptionContext *context, Cli *cli);
 void history_options(GOptionContext *context, Cli *cli);
 void report_options(GOptionContext *context, Cli *cli);
+void tune_options(GOptionContext *context, Cli *cli);
 void simulate_options(GOptionContext *context, Cli *cli);
 void replay_options(GOptionContext *context, Cli *cli);
 extern const char assign_help[];
@@ -131,5 +133,6 @@ extern const char steer_help[];
 extern const char simulate_help[];
 extern const char replay_help[];
 extern const char report_help[];
+extern const char tune_help[];
 
 #endif

@@ -24,7 +24,7 @@ _sevmigctl()
 {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
     local valued=' --connect --timeout --interval --policy --policy-dir --workload --memory --vcpus
-        --dirty-rate --working-set --seed --set --limit --domain --xml --ceiling --uri
+        --dirty-rate --working-set --seed --set --limit --domain --history --xml --ceiling --uri
         --on-failure --reason --throttle --batch --output -o '
     local global='--json --connect --timeout --help' word verb='' sub='' third='' skip=''
     local -a words=()
@@ -47,14 +47,14 @@ _sevmigctl()
     done
     case $prev in
         --policy) mapfile -t words < <(_sevmigctl_names name policy list) ;;
-        --domain) mapfile -t words < <(_sevmigctl_names domain history --limit 0) ;;
+        --domain | --history) mapfile -t words < <(_sevmigctl_names domain history --limit 0) ;;
         --workload) mapfile -t words < <(_sevmigctl_names name simulate --list) ;;
         --on-failure)
             mapfile -t COMPREPLY < <(compgen -W 'warn refuse' -- "$cur")
             return
             ;;
     esac
-    if [[ $prev == --domain ]]; then
+    if [[ $prev == --domain || $prev == --history ]]; then
         mapfile -t COMPREPLY < <(compgen -W "${words[*]}" -- "$cur")
         return
     fi
@@ -70,7 +70,7 @@ _sevmigctl()
     [[ $prev == -* && $valued == *[[:space:]]"$prev"[[:space:]]* ]] && return
 
     case "$verb ${sub}" in
-        ' ') words=(list show watch history policy steer simulate replay report version) ;;
+        ' ') words=(list show watch history policy steer simulate replay tune report version) ;;
         'list '*) global+=' --all' ;;
         'show ') mapfile -t words < <(_sevmigctl_names domain list --all) ;;
         'watch '*)
@@ -110,13 +110,14 @@ _sevmigctl()
             global+=' --working-set --seed --set --compare --decisions'
             ;;
         'replay '*) global+=' --policy --policy-dir --decisions' ;;
+        'tune '*) global+=' --history --policy --policy-dir --output' ;;
         'report '*)
             global+=' --output'
             [[ -z $sub ]] && mapfile -t words < <(_sevmigctl_names domain list --all)
             ;;
     esac
     case "$verb ${sub}" in
-        'policy lint' | 'replay ')
+        'policy lint' | 'replay ' | 'tune '*)
             if [[ $cur != -* ]]; then
                 _sevmigctl_files "$cur"
                 return

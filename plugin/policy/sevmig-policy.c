@@ -172,3 +172,22 @@ sevmig_policy_to_xml(const SevmigPolicy *self)
     sevmig_xml_node_free(root);
     return text;
 }
+
+SevmigPolicy *
+sevmig_policy_vary(const SevmigPolicy *self, const SevmigControlParams *params)
+{
+    g_autofree char *text = sevmig_policy_to_xml(self);
+    SevmigPolicy *policy = sevmig_policy_parse(text, -1, self->file, NULL, NULL);
+    gsize n;
+    const SevmigKnob *knobs = sevmig_knobs(&n);
+
+    g_return_val_if_fail(policy, NULL); /* a policy's own document */
+    policy->values.params = *params;
+    policy->values.params.fixed_downtime_us = 0;
+    for (gsize i = 0; i < n; i++) {
+        if (sevmig_knob_get(&knobs[i], &policy->values) !=
+            sevmig_knob_get(&knobs[i], &self->values))
+            policy->given |= G_GUINT64_CONSTANT(1) << i;
+    }
+    return policy;
+}

@@ -118,6 +118,17 @@ class Migrations(CliCase):
         self.assertEqual(json.loads(self.good("report", "1b6f-1", "--json"))["domain"], "tiny")
         self.assertIn("1b6f-0 of db-1 has no record", self.fails(1, "report", "1b6f-0", "--json"))
 
+    def test_tune(self):
+        """The records that sevmigd keeps of a domain; those that are gone are passed over."""
+        record = os.path.join(HERE, "../golden/lab-tiny-low-downtime.trace")
+        daemon = self.serve()
+        daemon.answers["ListHistory", ("db-1", 64)] = history(
+            INTERFACE, dict(DONE, RecordFile=record), dict(FAILED, RecordFile=""))
+        told = json.loads(self.ctl("tune", "--history", "db-1", "--json").stdout)
+        self.assertEqual([(r["file"], r["domain"]) for r in told["records"]], [(record, "tiny")])
+        daemon.answers["ListHistory", ("db-1", 64)] = history(INTERFACE, dict(FAILED, RecordFile=""))
+        self.assertIn("no record of db-1 is kept", self.fails(1, "tune", "--history", "db-1"))
+
     def test_history_chosen(self):
         daemon = self.serve()
         daemon.answers["ListHistory", ("db-1", 3)] = history(INTERFACE, DONE)
@@ -266,7 +277,7 @@ class Trouble(CliCase):
         text = self.good("--help")
         for verb in ("list", "show", "watch", "history", "policy list", "policy show", "policy lint",
                      "policy explain", "policy assign", "policy unassign", "policy switch", "policy reload",
-                     "steer", "simulate", "replay", "report", "version"):
+                     "steer", "simulate", "replay", "tune", "report", "version"):
             self.assertRegex(text, rf"(?m)^  {verb} ")
             self.assertIn("Usage:", self.good(*verb.split(), "--help"))
         self.assertIn("policy reload", self.good("policy", "--help"))
@@ -303,7 +314,7 @@ class Completion(CliCase):
     def test_every_option(self):
         """Completion knows the options that --help names."""
         for verb in ("list", "watch", "history", "policy explain", "policy assign", "policy unassign",
-                     "policy switch", "steer", "simulate", "replay", "report"):
+                     "policy switch", "steer", "simulate", "replay", "tune", "report"):
             named = set(re.findall(r"(?m)^  (?:-[a-z], )?(--[a-z-]+)", self.good(*verb.split(), "--help")))
             self.assertEqual(set(self.complete(f"sevmigctl {verb} --")), named, verb)
 
@@ -314,6 +325,7 @@ class Completion(CliCase):
         self.assertEqual(self.complete("sevmigctl simulate --workload z"), ["zipf"])
         self.assertEqual(self.complete(f"sevmigctl replay {HERE}/goo"), [f"{HERE}/good.xml"])
         self.assertEqual(self.complete(f"sevmigctl report {HERE}/goo"), [f"{HERE}/good.xml"])
+        self.assertEqual(self.complete(f"sevmigctl tune x {HERE}/goo"), [f"{HERE}/good.xml"])
         self.assertEqual(self.complete(f"sevmigctl report x -o {HERE}/goo"), [f"{HERE}/good.xml"])
         self.assertEqual(self.complete(f"sevmigctl simulate --policy {HERE}/goo"), [f"{HERE}/good.xml"])
 
@@ -331,6 +343,7 @@ class Completion(CliCase):
         self.assertEqual(self.complete("sevmigctl policy assign vm gentle --on-failure r"), ["refuse"])
         daemon.answers["ListHistory", ("", 0)] = history(INTERFACE, FAILED, DONE)
         self.assertEqual(self.complete("sevmigctl history --domain "), ["db-1"])
+        self.assertEqual(self.complete("sevmigctl tune --history "), ["db-1"])
 
 
 if __name__ == "__main__":

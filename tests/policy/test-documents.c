@@ -255,6 +255,35 @@ test_special_policies(void)
     g_assert_cmpint(sevmig_policy_params(qemu)->gap_pages, ==, 0);
 }
 
+/* Other parameters are stated; what was stated before stays, and what never was is left out. */
+static void
+test_varied(void)
+{
+    g_autoptr(SevmigPolicy) policy = sevmig_policy_parse(
+        "<policy xmlns='urn:sevmig:policy:1' name='p'><match priority='7'><domain name='db-*'/>"
+        "</match><goals><downtime>40</downtime></goals></policy>",
+        -1, "p", NULL, NULL);
+    SevmigControlParams params = *sevmig_policy_params(policy);
+    g_autoptr(SevmigPolicy) varied = NULL, read = NULL;
+    g_autofree char *text = NULL;
+
+    params.downtime_goal_us = 60000;
+    params.throttle_ceiling_percent = 80;
+    params.fixed_downtime_us = 5;
+    varied = sevmig_policy_vary(policy, &params);
+    text = sevmig_policy_to_xml(varied);
+    read = sevmig_policy_parse(text, -1, "varied", NULL, NULL);
+    g_assert_cmpstr(text, ==,
+                    "<policy xmlns=\"urn:sevmig:policy:1\" name=\"p\">\n"
+                    "  <match priority=\"7\">\n    <domain name=\"db-*\"/>\n  </match>\n"
+                    "  <goals>\n    <downtime unit=\"ms\">60</downtime>\n  </goals>\n"
+                    "  <throttle>\n    <ceiling unit=\"percent\">80</ceiling>\n  </throttle>\n"
+                    "</policy>\n");
+    g_assert_nonnull(read);
+    g_assert_cmpuint(sevmig_policy_params(varied)->fixed_downtime_us, ==, 0);
+    g_assert_cmpuint(sevmig_policy_params(policy)->downtime_goal_us, ==, 40000);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -268,5 +297,6 @@ main(int argc, char **argv)
     g_test_add_func("/policy/documents/values", test_values);
     g_test_add_func("/policy/documents/settled", test_settled);
     g_test_add_func("/policy/documents/special", test_special_policies);
+    g_test_add_func("/policy/documents/varied", test_varied);
     return g_test_run();
 }
