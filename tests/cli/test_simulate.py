@@ -260,6 +260,33 @@ class Simulate(TrialCase):
                     words = re.split(", | or ", expected.removeprefix("one of "))
                     self.assertEqual([w for w in words if not re.search(rf"\b{w}\b", entry)], [], key)
 
+    def shipped(self):
+        """Command and table of sevmig-policy(5): the words of one, the rows of the other."""
+        with open(os.path.join(TOP, "plugin/man/sevmig-policy.5"), encoding="utf-8") as stream:
+            section = re.search(r"(?s)\n\.SH SHIPPED POLICIES\n(.*?)\n\.SH ", stream.read().replace("\\-", "-"))[1]
+        command = re.search(r"(?s)\.EX\n\$ sevmigctl (.*?)\n\.EE", section)[1].replace("\\e\n", " ").split()
+        table = re.search(r"(?s)\nGUEST  POLICY[^\n]*\n(.*?)\n\.fi", section)[1]
+        return command, [re.split(" {2,}", line) for line in table.splitlines()]
+
+    def test_manual_knows_the_shipped(self):
+        """What the page says of the policies that ship is what its command shows, within 10 %."""
+        units = {"min": 60e6, "s": 1e6, "ms": 1e3}
+        us = lambda text: sum(float(n) * units[unit] for n, unit in re.findall(r"([0-9.]+) (min|s|ms)\b", text))
+        command, table = self.shipped()
+        done = self.ctl(*command, "--json", "--policy-dir", POLICIES)
+        self.assertEqual((done.returncode, done.stderr), (1, ""))    # some miss a goal
+        rows = [row for row in json.loads(done.stdout) if row["policy"]]
+        self.assertEqual([row[:2] for row in table], [[row["workload"], row["policy"]] for row in rows])
+        self.assertEqual({row["policy"] for row in rows}, {name.removesuffix(".xml") for name in os.listdir(POLICIES)
+                                                           if name.endswith(".xml")})
+        for row, (_, _, total, downtime, lost, goals) in zip(rows, table):
+            with self.subTest(guest=row["workload"], policy=row["policy"]):
+                self.assertEqual((row["memory_bytes"], row["completed"]), (4 << 30, total != "endless"))
+                self.assertEqual(goals, "met" if row["good"] else "missed")
+                for text, key in ((total, "total_us"), (downtime, "downtime_us"), (lost, "guest_lost_us")):
+                    if row["completed"]:
+                        self.assertAlmostEqual(us(text), row[key], delta=0.1 * row[key], msg=key)
+
     def on_terminal(self, *arguments):
         """Standard error as a terminal receives it, and standard output."""
         main, other = pty.openpty()
