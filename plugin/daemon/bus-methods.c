@@ -147,6 +147,7 @@ change_steer(SevmigBusObject *object, GVariant *parameters, SevmigTraceOrigin *o
 }
 
 static void request_explain(Request *request);
+static void request_probe(Request *request);
 
 /* Exactly one of `call` (answers at once), `start` (answers later) and `change` (answers when it is
  * known who calls; the origin lacks all else) is set. */
@@ -168,6 +169,8 @@ static const MethodRow methods[] = {
     {SEVMIG_MANAGER_INTERFACE, "ListPolicies", SEVMIG_POLKIT_READ, call_list_policies, NULL},
     {SEVMIG_MANAGER_INTERFACE, "GetPolicy", SEVMIG_POLKIT_READ, call_get_policy, NULL},
     {SEVMIG_MANAGER_INTERFACE, "Explain", SEVMIG_POLKIT_READ, NULL, request_explain},
+    /* Not for everyone: it takes a command to the monitor of a domain. */
+    {SEVMIG_MANAGER_INTERFACE, "Probe", SEVMIG_POLKIT_STEER, NULL, request_probe},
     {SEVMIG_MANAGER_INTERFACE, "ExplainXml", SEVMIG_POLKIT_READ, call_explain_xml, NULL},
     {SEVMIG_MANAGER_INTERFACE, "ReloadPolicies", SEVMIG_POLKIT_RELOAD_POLICIES,
      call_reload_policies, NULL},
@@ -217,7 +220,7 @@ request_return_error(Request *request, GError *error)
 }
 
 static void
-explained(GObject *source_object, GAsyncResult *result, gpointer user_data)
+asked(GObject *source_object, GAsyncResult *result, gpointer user_data)
 {
     g_autoptr(Request) request = user_data;
     g_autoptr(GVariant) value = NULL;
@@ -225,7 +228,7 @@ explained(GObject *source_object, GAsyncResult *result, gpointer user_data)
 
     if (request->bus->ops == NULL)
         return;
-    value = request->bus->ops->explain_finish(result, &error);
+    value = request->bus->ops->ask_finish(result, &error);
     if (value != NULL)
         request_return_value(request, value);
     else
@@ -239,7 +242,17 @@ request_explain(Request *request)
     const char *domain;
 
     g_variant_get(g_dbus_method_invocation_get_parameters(request->invocation), "(&s)", &domain);
-    self->ops->explain(domain, explained, request, self->user_data);
+    self->ops->explain(domain, asked, request, self->user_data);
+}
+
+static void
+request_probe(Request *request)
+{
+    SevmigBus *self = request->bus;
+    const char *domain;
+
+    g_variant_get(g_dbus_method_invocation_get_parameters(request->invocation), "(&s)", &domain);
+    self->ops->probe(domain, asked, request, self->user_data);
 }
 
 /* The object that is called, which may have gone meanwhile; answers then. */

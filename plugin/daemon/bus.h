@@ -29,8 +29,12 @@ typedef struct {
     /* Answers (saa{sv}), a reference for the caller. */
     void (*explain)(const char *domain, GAsyncReadyCallback callback, gpointer callback_data,
                     gpointer user_data);
-    GVariant *(*explain_finish)(GAsyncResult *result, GError **error);
-    /* The same of a domain's XML, floating. */
+    /* Answers (a{sv}), what sevmig_outgoing_probe() finds. */
+    void (*probe)(const char *domain, GAsyncReadyCallback callback, gpointer callback_data,
+                  gpointer user_data);
+    /* Of either. */
+    GVariant *(*ask_finish)(GAsyncResult *result, GError **error);
+    /* What explain answers, of a domain's XML, floating. */
     GVariant *(*explain_xml)(const char *xml, gpointer user_data, GError **error);
     /* Another policy for a running migration, on behalf of `origin`. */
     gboolean (*set_policy)(const SevmigInfo *migration, const char *policy,

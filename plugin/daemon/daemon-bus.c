@@ -8,7 +8,7 @@
 #include "sevmig-error.h"
 #include "worker.h"
 
-#define EXPLAIN_TIMEOUT_MS 10000u
+#define ASK_TIMEOUT_MS 10000u
 /* What anyone may send is read between two ticks: well below a lease, whatever it is made of. */
 #define EXPLAIN_MOST_BYTES (256u * 1024u)
 
@@ -77,37 +77,11 @@ question_free(gpointer data)
     g_free(question);
 }
 
-static gpointer
-question_thread(gpointer data, GError **error)
-{
-    Question *question = data;
-
-    return sevmig_outgoing_describe(question->connection, question->domain, error);
-}
-
+/* Puts a question about a domain to libvirt in a thread, which `answered` ends the task with. */
 static void
-question_answered(GObject *source_object, GAsyncResult *result, gpointer user_data)
+ask(SevmigDaemon *self, const char *domain, SevmigWorkerFunc thread, GDestroyNotify free_result,
+    GAsyncReadyCallback answered, GTask *task)
 {
-    g_autoptr(GTask) task = user_data;
-    SevmigDaemon *self = g_task_get_task_data(task);
-    GError *error = NULL;
-    g_autofree char *xml = sevmig_worker_run_finish(result, &error);
-    GVariant *answer = NULL;
-
-    if (xml != NULL)
-        answer = sevmig_policies_explain(self->policies, xml, &error);
-    if (answer != NULL)
-        g_task_return_pointer(task, g_variant_ref_sink(answer), (GDestroyNotify)g_variant_unref);
-    else
-        g_task_return_error(task, error);
-}
-
-static void
-bus_explain(const char *domain, GAsyncReadyCallback callback, gpointer callback_data,
-            gpointer user_data)
-{
-    SevmigDaemon *self = user_data;
-    g_autoptr(GTask) task = g_task_new(NULL, NULL, callback, callback_data);
     virConnectPtr connection = self->link != NULL ? sevmig_link_connection(self->link) : NULL;
     Question *question;
 
@@ -121,13 +95,79 @@ bus_explain(const char *domain, GAsyncReadyCallback callback, gpointer callback_
     virConnectRef(connection);
     question->connection = connection;
     question->domain = g_strdup(domain);
-    sevmig_worker_run_async("libvirt", question_thread, question, question_free, g_free,
-                            EXPLAIN_TIMEOUT_MS, self->cancellable, question_answered,
-                            g_steal_pointer(&task));
+    sevmig_worker_run_async("libvirt", thread, question, question_free, free_result, ASK_TIMEOUT_MS,
+                            self->cancellable, answered, g_object_ref(task));
+}
+
+static void
+answer(GTask *task, GVariant *value, GError *error)
+{
+    if (value != NULL)
+        g_task_return_pointer(task, value, (GDestroyNotify)g_variant_unref);
+    else
+        g_task_return_error(task, error);
+}
+
+static gpointer
+describe_thread(gpointer data, GError **error)
+{
+    Question *question = data;
+
+    return sevmig_outgoing_describe(question->connection, question->domain, error);
+}
+
+static void
+described(GObject *source_object, GAsyncResult *result, gpointer user_data)
+{
+    g_autoptr(GTask) task = user_data;
+    SevmigDaemon *self = g_task_get_task_data(task);
+    GError *error = NULL;
+    g_autofree char *xml = sevmig_worker_run_finish(result, &error);
+    GVariant *value = NULL;
+
+    if (xml != NULL)
+        value = sevmig_policies_explain(self->policies, xml, &error);
+    answer(task, value != NULL ? g_variant_ref_sink(value) : NULL, error);
+}
+
+static void
+bus_explain(const char *domain, GAsyncReadyCallback callback, gpointer callback_data,
+            gpointer user_data)
+{
+    g_autoptr(GTask) task = g_task_new(NULL, NULL, callback, callback_data);
+
+    ask(user_data, domain, describe_thread, g_free, described, task);
+}
+
+static gpointer
+probe_thread(gpointer data, GError **error)
+{
+    Question *question = data;
+
+    return sevmig_outgoing_probe(question->connection, question->domain, error);
+}
+
+static void
+probed(GObject *source_object, GAsyncResult *result, gpointer user_data)
+{
+    g_autoptr(GTask) task = user_data;
+    GError *error = NULL;
+    GVariant *value = sevmig_worker_run_finish(result, &error);
+
+    answer(task, value, error);
+}
+
+static void
+bus_probe(const char *domain, GAsyncReadyCallback callback, gpointer callback_data,
+          gpointer user_data)
+{
+    g_autoptr(GTask) task = g_task_new(NULL, NULL, callback, callback_data);
+
+    ask(user_data, domain, probe_thread, (GDestroyNotify)g_variant_unref, probed, task);
 }
 
 static GVariant *
-bus_explain_finish(GAsyncResult *result, GError **error)
+bus_ask_finish(GAsyncResult *result, GError **error)
 {
     return g_task_propagate_pointer(G_TASK(result), error);
 }
@@ -210,7 +250,8 @@ const SevmigBusOps SEVMIG_DAEMON_BUS_OPS = {
     .get_policy = bus_get_policy,
     .reload_policies = bus_reload_policies,
     .explain = bus_explain,
-    .explain_finish = bus_explain_finish,
+    .probe = bus_probe,
+    .ask_finish = bus_ask_finish,
     .explain_xml = bus_explain_xml,
     .set_policy = bus_set_policy,
     .steer = bus_steer,

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "outgoing.h"
 
+#include <libvirt/libvirt-qemu.h>
 #include <libvirt/virterror.h>
 #include <stdlib.h>
 
 #include "detect.h"
 #include "libvirt-error.h"
 #include "log.h"
+#include "qmpc-sev.h"
 #include "sevmig-error.h"
 
 #define US_PER_MS 1000
@@ -160,4 +162,74 @@ sevmig_outgoing_describe(virConnectPtr connection, const char *name, GError **er
         xml = describe(domain, error);
     virDomainFree(domain);
     return xml;
+}
+
+/* --- What its QEMU can do --- */
+
+/* A monitor command to an arriving domain would wait, one to a migrating domain delay a tick. */
+static gboolean
+check_at_rest(virDomainPtr domain, GError **error)
+{
+    g_autoptr(GError) local = NULL;
+    guint64 elapsed_us;
+    SevmigSide side = ask_state(domain, &local);
+    const char *name = virDomainGetName(domain);
+
+    if (local == NULL && side == SEVMIG_SIDE_NONE)
+        g_set_error(error, SEVMIG_ERROR, SEVMIG_ERROR_REFUSED,
+                    "domain %s runs no QEMU that could be asked", name);
+    if (side == SEVMIG_SIDE_NONE)
+        return FALSE;
+    if (local == NULL && side == SEVMIG_SIDE_UNKNOWN)
+        side = ask_job(domain, &elapsed_us, &local);
+    if (local != NULL) {
+        g_propagate_error(error, g_steal_pointer(&local));
+        return FALSE;
+    }
+    if (side == SEVMIG_SIDE_SOURCE || side == SEVMIG_SIDE_DESTINATION)
+        g_set_error(error, SEVMIG_ERROR, SEVMIG_ERROR_REFUSED, "domain %s is being migrated", name);
+    return side == SEVMIG_SIDE_NONE;
+}
+
+/* An answer that is an error is an answer: this QEMU, or this guest, cannot. */
+static GVariant *
+read_probe(const char *reply)
+{
+    g_auto(QmpcSevStatus) status = {0};
+    g_autoptr(GError) why = NULL;
+    bool can = qmpc_sev_status_parse(reply, &status, &why);
+    GVariantDict dict;
+
+    g_variant_dict_init(&dict, NULL);
+    g_variant_dict_insert(&dict, "steerable", "b", (gboolean)can);
+    g_variant_dict_insert(&dict, "reason", "s", can ? "" : why->message);
+    if (can) {
+        g_variant_dict_insert(&dict, "firmware", "s", qmpc_sev_firmware_name(status.firmware));
+        g_variant_dict_insert(&dict, "max-command-pages", "u", status.limits.max_command_pages);
+        g_variant_dict_insert(&dict, "max-batch-pages", "u", status.limits.max_batch_pages);
+        g_variant_dict_insert(&dict, "private-pages", "t", status.ram.private_pages);
+        g_variant_dict_insert(&dict, "page-size", "u", status.ram.page_size_bytes);
+    }
+    return g_variant_ref_sink(g_variant_new("(@a{sv})", g_variant_dict_end(&dict)));
+}
+
+GVariant *
+sevmig_outgoing_probe(virConnectPtr connection, const char *name, GError **error)
+{
+    g_autofree char *command = qmpc_sev_query_build();
+    virDomainPtr domain = lookup(connection, name, error);
+    GVariant *answer = NULL;
+    char *reply = NULL;
+
+    if (domain == NULL)
+        return NULL;
+    if (check_at_rest(domain, error)) {
+        if (virDomainQemuMonitorCommand(domain, command, &reply, 0) >= 0)
+            answer = read_probe(reply);
+        else
+            sevmig_libvirt_error_set(error, "monitor of domain %s", name);
+    }
+    free(reply);
+    virDomainFree(domain);
+    return answer;
 }

@@ -31,4 +31,11 @@ GPtrArray *sevmig_outgoing_list(virConnectPtr connection, GError **error);
 /* The description of a domain, by name or UUID; caller frees. Refused for one that is arriving. */
 char *sevmig_outgoing_describe(virConnectPtr connection, const char *name, GError **error);
 
+/*
+ * What the QEMU of a domain could do in a migration, (a{sv}), a reference for the caller: steerable
+ * (b) and reason (s), why not; and if so firmware (s), max-command-pages (u), max-batch-pages (u),
+ * private-pages (t), page-size (u). Refused for a domain that does not run or migrates.
+ */
+GVariant *sevmig_outgoing_probe(virConnectPtr connection, const char *name, GError **error);
+
 #endif

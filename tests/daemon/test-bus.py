@@ -28,7 +28,7 @@ NAME, PATH = "org.sevmig1", "/org/sevmig1"
 MANAGER = "org.sevmig1.Manager"
 POLKIT = "org.freedesktop.PolicyKit1"
 PROPERTIES = "org.freedesktop.DBus.Properties"
-READ, RELOAD = "org.sevmig1.read", "org.sevmig1.reload-policies"
+READ, RELOAD, STEER = "org.sevmig1.read", "org.sevmig1.reload-policies", "org.sevmig1.steer"
 GOOD = "<policy xmlns='urn:sevmig:policy:1' name='{0}'><description>{0}</description></policy>"
 
 
@@ -159,6 +159,9 @@ class Reading(BusCase):
         wait_until("the state says so", lambda: "QEMU" in self.get("LibvirtState"))
         message = self.refuse("org.sevmig1.Error.Unavailable", "Explain", "test")
         self.assertIn("libvirt", message)
+        self.refuse("org.sevmig1.Error.NotAuthorized", "Probe", "test")
+        self.allow(READ, STEER)
+        self.assertIn("libvirt", self.refuse("org.sevmig1.Error.Unavailable", "Probe", "test"))
 
 
 class Refusing(BusCase):
