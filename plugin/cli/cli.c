@@ -354,7 +354,6 @@ clear_explain(CliExplain *explain)
 static void
 clear_assign(CliAssign *assign)
 {
-    g_free(assign->uri);
     g_free(assign->on_failure);
 }
 
@@ -377,6 +376,7 @@ cli_run(int argc, char **argv)
     g_free(cli.connect);
     g_free(cli.reason);
     g_free(cli.domain);
+    g_free(cli.uri);
     g_free(cli.output);
     clear_trial(&cli.trial);
     return result;

@@ -43,7 +43,6 @@ typedef struct {
 
 /* Options of `policy assign` and `policy unassign`. */
 typedef struct {
-    char *uri; /* NULL: libvirt's own default, or else the system's QEMU */
     gboolean config;
     gboolean live;
     char *on_failure;
@@ -67,6 +66,7 @@ typedef struct {
     int limit;            /* history */
     char *domain;         /* history, tune */
     char *output;         /* report, tune */
+    char *uri;            /* of libvirt; NULL: its own default, or else the system's QEMU */
     CliTrial trial;       /* simulate, replay, tune */
     CliExplain explain;   /* policy explain */
     CliAssign assign;     /* policy assign, unassign */

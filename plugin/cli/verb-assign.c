@@ -5,12 +5,12 @@
  * The element in a domain's metadata, written through libvirt as "virsh metadata" would. Whoever
  * may change the domain may do this; sevmigd is only asked whether it has such a policy.
  */
-#include <libvirt/libvirt.h>
 #include <libvirt/virterror.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "choose.h"
+#include "domain.h"
 #include "libvirt-error.h"
 #include "remote.h"
 #include "sevmig-error.h"
@@ -18,7 +18,7 @@
 
 #define METADATA_KEY "sevmig"
 #define MIGRATION_MEND                                                                             \
-    "libvirt changes no metadata during a migration: \"sevmigctl policy switch\" gives a "      \
+    "libvirt changes no metadata during a migration: \"sevmigctl policy switch\" gives a "         \
     "running one another policy"
 
 const char assign_help[] =
@@ -31,12 +31,11 @@ unassign_options(GOptionContext *context, Cli *cli)
 {
     CliAssign *assign = &cli->assign;
     const GOptionEntry entries[] = {
-        {"uri", 0, 0, G_OPTION_ARG_STRING, &assign->uri,
-         "the libvirt connection (default: LIBVIRT_DEFAULT_URI or " SEVMIG_DEFAULT_URI ")", "URI"},
         {"live", 0, 0, G_OPTION_ARG_NONE, &assign->live, "of the running domain", NULL},
         {"config", 0, 0, G_OPTION_ARG_NONE, &assign->config, "from its next start on", NULL},
         {NULL},
     };
+    domain_options(context, cli);
     g_option_context_add_main_entries(context, entries, NULL);
 }
 
@@ -55,21 +54,15 @@ assign_options(GOptionContext *context, Cli *cli)
     g_option_context_add_main_entries(context, entries, NULL);
 }
 
-/* A domain, and the connection it came by. */
 typedef struct {
-    virConnectPtr connection;
-    virDomainPtr domain;
-    const char *name; /* as the user named it */
+    Domain of;
     unsigned flags;
 } Target;
 
 static void
 target_clear(Target *target)
 {
-    if (target->domain != NULL)
-        virDomainFree(target->domain);
-    if (target->connection != NULL)
-        virConnectClose(target->connection);
+    domain_clear(&target->of);
 }
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Target, target_clear)
@@ -78,37 +71,19 @@ static gboolean
 target_open(const Cli *cli, Target *target, GError **error)
 {
     const CliAssign *assign = &cli->assign;
-    const char *fallback = g_getenv("LIBVIRT_DEFAULT_URI");
-    if (fallback == NULL || *fallback == '\0')
-        fallback = SEVMIG_DEFAULT_URI;
-    const char *uri = assign->uri != NULL ? assign->uri : fallback;
-    sevmig_libvirt_silence();
-    target->name = cli->args[0];
     target->flags = (assign->live ? VIR_DOMAIN_AFFECT_LIVE : VIR_DOMAIN_AFFECT_CURRENT) |
                     (assign->config ? VIR_DOMAIN_AFFECT_CONFIG : VIR_DOMAIN_AFFECT_CURRENT);
-    target->connection = virConnectOpenAuth(uri, virConnectAuthPtrDefault, 0);
-    if (target->connection == NULL) {
-        sevmig_libvirt_error_set(error, "cannot connect to %s (--uri chooses another)", uri);
-        return FALSE;
-    }
-    target->domain = virDomainLookupByName(target->connection, target->name);
-    if (target->domain == NULL && g_uuid_string_is_valid(target->name))
-        target->domain = virDomainLookupByUUIDString(target->connection, target->name);
-    if (target->domain == NULL)
-        sevmig_libvirt_error_set(error, "domain %s of %s", target->name, uri);
-    return target->domain != NULL;
+    return domain_open(cli, cli->args[0], &target->of, error);
 }
 
 /* libvirt itself would wait for half a minute before it says no. */
 static gboolean
 target_check_idle(const Target *target, GError **error)
 {
-    virDomainJobInfo job;
-    if (virDomainGetJobInfo(target->domain, &job) < 0 ||
-        (job.type != VIR_DOMAIN_JOB_BOUNDED && job.type != VIR_DOMAIN_JOB_UNBOUNDED))
+    if (!domain_is_busy(&target->of))
         return TRUE; /* libvirt has the last word */
     g_set_error(error, SEVMIG_ERROR, SEVMIG_ERROR_REFUSED,
-                "domain %s is being migrated, saved or copied; " MIGRATION_MEND, target->name);
+                "domain %s is being migrated, saved or copied; " MIGRATION_MEND, target->of.name);
     return FALSE;
 }
 
@@ -121,7 +96,7 @@ target_has(const Target *target, const char *ns)
     for (gsize i = 0; i < G_N_ELEMENTS(scopes) && !has; i++) {
         if (target->flags != 0 && (target->flags & scopes[i]) == 0)
             continue;
-        char *text = virDomainGetMetadata(target->domain, VIR_DOMAIN_METADATA_ELEMENT, ns,
+        char *text = virDomainGetMetadata(target->of.domain, VIR_DOMAIN_METADATA_ELEMENT, ns,
                                           target->flags == 0 ? 0 : scopes[i]);
         has = text != NULL;
         free(text);
@@ -132,11 +107,11 @@ target_has(const Target *target, const char *ns)
 static gboolean
 target_set(const Target *target, const char *ns, const char *element, GError **error)
 {
-    if (virDomainSetMetadata(target->domain, VIR_DOMAIN_METADATA_ELEMENT, element,
+    if (virDomainSetMetadata(target->of.domain, VIR_DOMAIN_METADATA_ELEMENT, element,
                              element != NULL ? METADATA_KEY : NULL, ns, target->flags) >= 0)
         return TRUE;
     gboolean busy = virGetLastErrorCode() == VIR_ERR_OPERATION_TIMEOUT;
-    sevmig_libvirt_error_set(error, "metadata of domain %s%s", target->name,
+    sevmig_libvirt_error_set(error, "metadata of domain %s%s", target->of.name,
                              busy ? " (" MIGRATION_MEND ")" : "");
     return FALSE;
 }
@@ -198,7 +173,7 @@ assign(const Cli *cli, const Target *target, GError **error)
         g_set_error(error, SEVMIG_ERROR, SEVMIG_ERROR_REFUSED,
                     "the metadata of domain %s contains a policy of its own, and only one may be "
                     "there: \"sevmigctl policy unassign\" takes it out",
-                    target->name);
+                    target->of.name);
         return FALSE;
     }
     return target_set(target, SEVMIG_DOMAIN_NAMESPACE, element, error);
