@@ -72,10 +72,16 @@ choose_store(const char *const *dirs, const char *ceiling, GError **error)
     return sevmig_policy_store_reload(store, NULL, error) ? g_steal_pointer(&store) : NULL;
 }
 
+gboolean
+choose_is_policy_file(const char *word)
+{
+    return is_file(word, ".xml");
+}
+
 SevmigPolicy *
 choose_policy(const CliTrial *trial, const char *word, GError **error)
 {
-    if (is_file(word, ".xml"))
+    if (choose_is_policy_file(word))
         return sevmig_policy_load(word, NULL, error);
     const char *const dirs[] = {trial->policy_dir, NULL};
     g_autoptr(SevmigPolicyStore) store = choose_store(dirs, NULL, error);

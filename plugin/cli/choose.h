@@ -15,6 +15,8 @@
 /* The policy of that name on this host (or in --policy-dir), or in that file. */
 SevmigPolicy *choose_policy(const CliTrial *trial, const char *word, GError **error);
 
+gboolean choose_is_policy_file(const char *word);
+
 /* The policies of this host, or of `dirs` (NULL or empty: none are named; at most two, the first
  * lies over the second), with that ceiling (NULL: the host's). */
 SevmigPolicyStore *choose_store(const char *const *dirs, const char *ceiling, GError **error);

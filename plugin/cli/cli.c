@@ -50,6 +50,8 @@ static const Verb verbs[] = {
     {"policy reload", "", "read all policies anew, all or nothing", 0, 0, verb_policy_reload},
     {"steer", "ID|DOMAIN", "set throttle and batch of a running migration by hand", 1, 1,
      verb_steer, steer_options, steer_help},
+    {"preflight", "DOMAIN", "tell whether and how a domain would migrate", 1, 1, verb_preflight,
+     preflight_options, preflight_help},
     {"simulate", "", "try a policy on a simulated guest, without sevmigd", 0, 0, verb_simulate,
      simulate_options, simulate_help},
     {"replay", "FILE", "decide a recorded migration again, without sevmigd", 1, 1, verb_replay,
@@ -376,6 +378,7 @@ cli_run(int argc, char **argv)
     g_free(cli.connect);
     g_free(cli.reason);
     g_free(cli.domain);
+    g_free(cli.policy);
     g_free(cli.uri);
     g_free(cli.output);
     clear_trial(&cli.trial);

@@ -70,6 +70,7 @@ typedef struct {
     CliTrial trial;       /* simulate, replay, tune */
     CliExplain explain;   /* policy explain */
     CliAssign assign;     /* policy assign, unassign */
+    char *policy;         /* preflight: a name or file */
     char *reason;         /* policy switch, steer */
     CliSteer steer;       /* steer */
     char **args;          /* what remains after verb and options */
@@ -109,6 +110,7 @@ CliExit verb_policy_unassign(Cli *cli);
 CliExit verb_policy_switch(Cli *cli);
 CliExit verb_policy_reload(Cli *cli);
 CliExit verb_steer(Cli *cli);
+CliExit verb_preflight(Cli *cli);
 CliExit verb_simulate(Cli *cli);
 CliExit verb_replay(Cli *cli);
 CliExit verb_tune(Cli *cli);
@@ -124,12 +126,14 @@ void explain_options(GOptionContext *context, Cli *cli);
 void history_options(GOptionContext *context, Cli *cli);
 void report_options(GOptionContext *context, Cli *cli);
 void tune_options(GOptionContext *context, Cli *cli);
+void preflight_options(GOptionContext *context, Cli *cli);
 void simulate_options(GOptionContext *context, Cli *cli);
 void replay_options(GOptionContext *context, Cli *cli);
 extern const char assign_help[];
 extern const char explain_help[];
 extern const char switch_help[];
 extern const char steer_help[];
+extern const char preflight_help[];
 extern const char simulate_help[];
 extern const char replay_help[];
 extern const char report_help[];

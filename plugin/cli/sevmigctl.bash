@@ -70,7 +70,7 @@ _sevmigctl()
     [[ $prev == -* && $valued == *[[:space:]]"$prev"[[:space:]]* ]] && return
 
     case "$verb ${sub}" in
-        ' ') words=(list show watch history policy steer simulate replay tune report version) ;;
+        ' ') words=(list show watch history policy steer preflight simulate replay tune report version) ;;
         'list '*) global+=' --all' ;;
         'show ') mapfile -t words < <(_sevmigctl_names domain list --all) ;;
         'watch '*)
@@ -104,6 +104,10 @@ _sevmigctl()
         'steer '*)
             global+=' --throttle --batch --auto --reason'
             [[ -z $sub ]] && mapfile -t words < <(_sevmigctl_names domain list)
+            ;;
+        'preflight '*)
+            global+=' --uri --policy'
+            [[ -z $sub ]] && mapfile -t words < <(virsh list --name 2>/dev/null)
             ;;
         'simulate '*)
             global+=' --policy --policy-dir --workload --list --memory --vcpus --dirty-rate'

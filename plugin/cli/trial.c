@@ -42,10 +42,18 @@ add_row(Trial *trial, const char *controller, TrialBatch batch, const SevmigCont
 }
 
 /* A policy that leaves the throttle to QEMU means QEMU's auto-converge. */
+void
+trial_play(const SevmigSimScenario *scenario, const SevmigSimRun *run, TrialRow *row)
+{
+    SevmigSimScenario played = *scenario;
+    played.params = row->params;
+    played.auto_converge |= row->params.throttle_mode == SEVMIG_THROTTLE_QEMU;
+    sevmig_sim_run(&played, run, &row->result);
+}
+
 static void
 run_policy(Trial *trial, const char *name, const SevmigControlParams *params, gboolean keep)
 {
-    SevmigSimScenario scenario = trial->scenario;
     TrialRow *row = add_row(trial, sevmig_sim_steered.name, TRIAL_BATCH_CHOSEN, params);
     Observer observer = {0};
     SevmigSimRun run = {.controller = &sevmig_sim_steered};
@@ -55,9 +63,7 @@ run_policy(Trial *trial, const char *name, const SevmigControlParams *params, gb
         run.observer = observe;
         run.observer_data = &observer;
     }
-    scenario.params = *params;
-    scenario.auto_converge |= params->throttle_mode == SEVMIG_THROTTLE_QEMU;
-    sevmig_sim_run(&scenario, &run, &row->result);
+    trial_play(&trial->scenario, &run, row);
 }
 
 static void

@@ -43,6 +43,9 @@ Trial *trial_run(const SevmigSimScenario *scenario, const TrialPlan *plan, Progr
 void trial_free(Trial *trial);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Trial, trial_free)
 
+/* Plays the scenario under the goals and limits of the row, into its result. */
+void trial_play(const SevmigSimScenario *scenario, const SevmigSimRun *run, TrialRow *row);
+
 /* Rounded; 0 for what is negative or no number. */
 guint64 trial_whole(double value);
 

@@ -277,7 +277,7 @@ class Trouble(CliCase):
         text = self.good("--help")
         for verb in ("list", "show", "watch", "history", "policy list", "policy show", "policy lint",
                      "policy explain", "policy assign", "policy unassign", "policy switch", "policy reload",
-                     "steer", "simulate", "replay", "tune", "report", "version"):
+                     "steer", "preflight", "simulate", "replay", "tune", "report", "version"):
             self.assertRegex(text, rf"(?m)^  {verb} ")
             self.assertIn("Usage:", self.good(*verb.split(), "--help"))
         self.assertIn("policy reload", self.good("policy", "--help"))
@@ -314,7 +314,7 @@ class Completion(CliCase):
     def test_every_option(self):
         """Completion knows the options that --help names."""
         for verb in ("list", "watch", "history", "policy explain", "policy assign", "policy unassign",
-                     "policy switch", "steer", "simulate", "replay", "tune", "report"):
+                     "policy switch", "steer", "preflight", "simulate", "replay", "tune", "report"):
             named = set(re.findall(r"(?m)^  (?:-[a-z], )?(--[a-z-]+)", self.good(*verb.split(), "--help")))
             self.assertEqual(set(self.complete(f"sevmigctl {verb} --")), named, verb)
 
@@ -322,6 +322,8 @@ class Completion(CliCase):
         daemon = self.serve()
         daemon.answers["ListPolicies", ()] = POLICIES
         self.assertEqual(self.complete("sevmigctl simulate --policy gen"), ["gentle"])
+        self.assertEqual(self.complete("sevmigctl preflight vm --policy gen"), ["gentle"])
+        self.assertEqual(self.complete("sevmigctl preflight vm --uri "), [])
         self.assertEqual(self.complete("sevmigctl simulate --workload z"), ["zipf"])
         self.assertEqual(self.complete(f"sevmigctl replay {HERE}/goo"), [f"{HERE}/good.xml"])
         self.assertEqual(self.complete(f"sevmigctl report {HERE}/goo"), [f"{HERE}/good.xml"])

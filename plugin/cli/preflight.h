@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * preflight.h - whether a domain can migrate, under which policy, and what is known of its load
+ */
+#ifndef SEVMIGCTL_PREFLIGHT_H
+#define SEVMIGCTL_PREFLIGHT_H
+
+#include "domain.h"
+#include "forecast.h"
+
+typedef enum {
+    CHECK_GOOD,
+    CHECK_BAD,
+    CHECK_UNKNOWN, /* could not be told */
+} CheckState;
+
+typedef struct {
+    const char *name;
+    CheckState state;
+    char *found;
+    char *mend; /* "" where there is nothing to mend */
+} Check;
+
+typedef struct {
+    Domain of;
+    char *name; /* of the domain, and its UUID */
+    char uuid[VIR_UUID_STRING_BUFLEN];
+    GArray *checks;       /* of Check */
+    SevmigPolicy *policy; /* NULL: none governs it, or it is not known */
+    char *policy_why;     /* one line */
+    ForecastInputs inputs;
+    gboolean has_forecast;
+    Forecast forecast;
+} Preflight;
+
+void preflight_clear(Preflight *self);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Preflight, preflight_clear)
+
+/* Looks at everything; what cannot be told is a check that says so. Finds the policy as well. */
+void preflight_check(Cli *cli, Preflight *self);
+/* Every check is good. */
+gboolean preflight_can(const Preflight *self);
+
+/* Fills the inputs, the best that there are. Takes a second: it watches a running domain. */
+void preflight_measure(Cli *cli, Preflight *self);
+
+void preflight_render(GString *out, const Preflight *self, guint width);
+void preflight_json(GString *out, const Preflight *self);
+
+#endif

@@ -1,0 +1,235 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""sevmigctl preflight against a strict sevmigd and libvirt's test driver; TAP on standard output.
+
+The test driver knows no dirty rate, so the load is what sevmigd remembers, or assumed. A real guest
+is looked at in the suite `hosts`.
+
+Usage: test_preflight.py SEVMIGCTL INTERFACE.xml COMPLETION
+"""
+
+import json
+import os
+import sys
+import tempfile
+
+from gi.repository import GLib
+
+import tap
+from cli_case import DONE, INTERFACE, CliCase, history
+
+UUID = "1b6f0b5e-4cb2-4d25-9a8c-8b1a6d0a2f11"
+NODE = """<node>
+  <domain type='test'>
+    <name>db-1</name><uuid>{uuid}</uuid><memory unit='MiB'>256</memory><vcpu>1</vcpu>
+    <os><type>hvm</type></os>{security}{metadata}
+  </domain>
+  <domain type='test' xmlns:test='http://libvirt.org/schemas/domain/test/1.0'>
+    <test:runstate>{other}</test:runstate>
+    <name>other</name><memory unit='MiB'>256</memory><vcpu>1</vcpu><os><type>hvm</type></os>{security}
+  </domain>
+</node>
+"""
+SEV = "<launchSecurity type='sev'><policy>0x1</policy></launchSecurity>"
+ABLE = GLib.Variant("(a{sv})", ({
+    "steerable": GLib.Variant("b", True), "reason": GLib.Variant("s", ""),
+    "firmware": GLib.Variant("s", "soft"), "max-command-pages": GLib.Variant("u", 4),
+    "max-batch-pages": GLib.Variant("u", 512), "private-pages": GLib.Variant("t", 32768),
+    "page-size": GLib.Variant("u", 4096)},))
+UNABLE = GLib.Variant("(a{sv})", ({
+    "steerable": GLib.Variant("b", False),
+    "reason": GLib.Variant("s", "The command x-query-sev-migration has not been found")},))
+POLICY = ("<policy xmlns='urn:sevmig:policy:1' name='night'><goals><downtime unit='ms'>{}</downtime>"
+          "<duration unit='min'>60</duration></goals></policy>")
+
+
+def explained(name, source="match", reason="the domain's name is db-*"):
+    return GLib.Variant("(saa{sv})", (name, [
+        {"name": GLib.Variant("s", "other"), "source": GLib.Variant("s", "match"),
+         "file": GLib.Variant("s", ""), "chosen": GLib.Variant("b", False),
+         "reason": GLib.Variant("s", "the domain's name is not \"web-*\"")},
+        {"name": GLib.Variant("s", name or "gold"), "source": GLib.Variant("s", source),
+         "file": GLib.Variant("s", ""), "chosen": GLib.Variant("b", bool(name)),
+         "reason": GLib.Variant("s", reason)}]))
+
+
+class Preflight(CliCase):
+    def setUp(self):
+        super().setUp()
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        self.directory = directory.name
+        self.host()
+
+    def host(self, security=SEV, metadata="", other=5):
+        """Another host for the next call: two domains, of which the second is in that state."""
+        path = os.path.join(self.directory, "node.xml")
+        with open(path, "w", encoding="utf-8") as stream:
+            stream.write(NODE.format(uuid=UUID, security=security, metadata=metadata, other=other))
+        self.uri = f"test://{path}"
+
+    def able(self, policy=POLICY.format(300), mine=(), all_=()):
+        daemon = self.serve()
+        daemon.answers["Probe", ("db-1",)] = ABLE
+        daemon.answers["Explain", ("db-1",)] = explained("night")
+        daemon.answers["GetPolicy", ("night",)] = GLib.Variant("(s)", (policy,))
+        daemon.answers["ListHistory", (UUID, 1)] = history(INTERFACE, *mine)
+        daemon.answers["ListHistory", ("", 1)] = history(INTERFACE, *all_)
+        return daemon
+
+    def preflight(self, status, *arguments, domain="db-1"):
+        done = self.ctl("preflight", domain, "--uri", self.uri, *arguments)
+        self.assertEqual((done.returncode, done.stderr), (status, ""), done.stdout)
+        return done.stdout
+
+    def told(self, status, *arguments, **kwargs):
+        return json.loads(self.preflight(status, "--json", *arguments, **kwargs))
+
+    def checks(self, told):
+        return {check["check"]: check for check in told["checks"]}
+
+    def test_good(self):
+        self.able()
+        told = self.told(0)
+        self.assertTrue(told["can_migrate"])
+        self.assertEqual((told["domain"], told["uuid"], told["policy"]), ("db-1", UUID, "night"))
+        self.assertEqual(told["policy_reason"], "the domain's name is db-*")
+        self.assertEqual({check["state"] for check in told["checks"]}, {"good"})
+        self.assertEqual([check["mend"] for check in told["checks"]], [""] * len(told["checks"]))
+        self.assertEqual(told["inputs"]["pages"], {"value": 32768, "from": "measured"})
+        self.assertEqual(told["inputs"]["dirty_pages_per_s"], {"value": 128, "from": "assumed"})
+        self.assertEqual(told["inputs"]["page_us"]["from"], "assumed")
+        forecast = told["forecast"]
+        self.assertEqual((forecast["runs"], forecast["runs_ended"]), (27, 27))
+        for key in ("total_us", "downtime_us", "guest_lost_us"):
+            self.assertLess(forecast[key]["least"], forecast[key]["most"], key)
+        self.assertEqual([(goal["goal"], goal["asked_us"]) for goal in forecast["goals"]],
+                         [("downtime", 300000), ("duration", 3600000000)])
+        text = self.preflight(0)
+        self.assertIn("db-1: can migrate\n", text)
+        self.assertIn("governed by night: the domain's name is db-*\n", text)
+        self.assertIn("night: downtime goal of 300 ms met in 27 of 27 runs\n", text)
+        self.assertRegex(text, r"(?m)^memory to send +128\.?0? MiB +measured now$")
+
+    def test_same_again(self):
+        """But for what is measured now, which the test driver lets nobody do."""
+        self.able()
+        first, second = self.told(0), self.told(0)
+        for told in (first, second):
+            del told["inputs"]["busy_share"]
+        self.assertEqual(first["inputs"], second["inputs"])
+        self.assertEqual(first["checks"], second["checks"])
+
+    def test_history(self):
+        """A hundred microseconds a page alone: half of it for the page, a quarter a command and a
+        quarter a submission."""
+        books = dict(DONE, Pages=4000, Commands=1000, Submissions=200, MaxThrottlePercent=0, DirtyRate=900.0,
+                     ServiceUs=4000 * 50 + 1000 * 25 + 200 * 25)
+        self.able(mine=[books], all_=[dict(books, ServiceUs=10 * books["ServiceUs"])])
+        inputs = self.told(0)["inputs"]
+        self.assertEqual(inputs["page_us"]["from"], "domain-history")
+        self.assertAlmostEqual(inputs["page_us"]["value"], 100)
+        self.assertEqual(inputs["dirty_pages_per_s"], {"value": 900, "from": "domain-history"})
+
+    def test_history_of_others(self):
+        """Of another domain only the firmware's speed is taken."""
+        self.able(all_=[dict(DONE, Pages=1000, Commands=1000, Submissions=1000, ServiceUs=200000)])
+        inputs = self.told(0)["inputs"]
+        self.assertEqual(inputs["page_us"]["from"], "host-history")
+        self.assertAlmostEqual(inputs["page_us"]["value"], 200)
+        self.assertEqual(inputs["dirty_pages_per_s"]["from"], "assumed")
+
+    def test_speed_shows(self):
+        fast = dict(DONE, Pages=1000, Commands=1000, Submissions=1000, ServiceUs=100000)
+        daemon = self.able(all_=[fast])
+        quick = self.told(0)["forecast"]["total_us"]
+        daemon.answers["ListHistory", ("", 1)] = history(INTERFACE, dict(fast, ServiceUs=1000000))
+        slow = self.told(0)["forecast"]["total_us"]
+        self.assertLess(quick["most"] * 3, slow["least"])
+
+    def test_goal_out_of_reach(self):
+        self.able(POLICY.format(1))
+        told = self.told(1)
+        self.assertTrue(told["can_migrate"])
+        self.assertFalse(told["forecast"]["good"])
+        self.assertEqual(told["forecast"]["goals"][0]["runs_met"], 0)
+        self.assertRegex(self.preflight(1), r"downtime goal of 1.0 ms met in 0 of 27 runs, [\d.]+ ms at worst")
+
+    def test_policy_named(self):
+        daemon = self.able()
+        del daemon.answers["Explain", ("db-1",)]
+        self.assertEqual(self.told(0, "--policy", "night")["policy_reason"], "named by --policy")
+        path = os.path.join(self.directory, "night.xml")
+        with open(path, "w", encoding="utf-8") as stream:
+            stream.write(POLICY.format(1))
+        self.assertEqual(self.told(1, "--policy", path)["policy"], "night")
+        daemon.answers["GetPolicy", ("gold",)] = ("org.sevmig1.Error.NotFound", "no policy is named gold")
+        told = self.told(1, "--policy", "gold")
+        self.assertEqual(self.checks(told)["policy"]["found"], "no policy is named gold")
+        self.assertNotIn("forecast", told)
+
+    def test_policy_contained(self):
+        daemon = self.able()
+        daemon.answers["Explain", ("db-1",)] = explained("night", "inline", "contained in the domain's metadata")
+        del daemon.answers["GetPolicy", ("night",)]
+        self.host(metadata=f"<metadata>{POLICY.format(250)}</metadata>")
+        told = self.told(0)
+        self.assertEqual((told["policy"], told["forecast"]["goals"][0]["asked_us"]), ("night", 250000))
+
+    def test_policy_refused(self):
+        daemon = self.able()
+        daemon.answers["Explain", ("db-1",)] = explained("", "metadata", "this host has no such policy")
+        told = self.told(1)
+        self.assertFalse(told["can_migrate"])
+        self.assertEqual(self.checks(told)["policy"]["found"], "refused: this host has no such policy")
+        self.assertIn("policy list", self.checks(told)["policy"]["mend"])
+
+    def cannot(self, told, name, state):
+        self.assertFalse(told["can_migrate"])
+        self.assertNotIn("forecast", told)
+        check = self.checks(told)[name]
+        self.assertEqual(check["state"], state)
+        self.assertNotEqual(check["mend"], "")
+        return check
+
+    def test_other_security(self):
+        self.able()
+        self.host(security="")
+        self.assertEqual(self.cannot(self.told(1), "launch security", "bad")["found"], "none")
+        text = self.preflight(1)
+        self.assertIn("db-1: cannot migrate now\n", text)
+        self.assertIn("launch security: sevmig is for <launchSecurity type='sev'>", text)
+
+    def test_not_running(self):
+        daemon = self.able()
+        daemon.answers["Explain", ("other",)] = explained("night")
+        for state, found in ((5, "no"), (3, "paused")):
+            self.host(other=state)
+            told = self.told(1, domain="other")
+            self.assertEqual(self.cannot(told, "running", "bad")["found"], found)
+            self.assertNotIn("QEMU", self.checks(told), "nobody asks it")
+
+    def test_unable(self):
+        daemon = self.able()
+        daemon.answers["Probe", ("db-1",)] = UNABLE
+        check = self.cannot(self.told(1), "QEMU", "bad")
+        self.assertIn("has not been found", check["found"])
+        self.assertIn("<emulator>", check["mend"])
+
+    def test_not_told(self):
+        daemon = self.able()
+        daemon.answers["Probe", ("db-1",)] = ("org.sevmig1.Error.NotAuthorized", "org.sevmig1.steer: denied")
+        self.assertIn("denied", self.cannot(self.told(1), "QEMU", "unknown")["found"])
+
+    def test_without_sevmigd(self):
+        self.assertIn("systemctl start sevmigd", self.cannot(self.told(1), "QEMU", "bad")["found"])
+
+    def test_unknown_domain(self):
+        self.assertIn("domain nobody of test:", self.fails(1, "preflight", "nobody", "--uri", self.uri))
+        self.assertIn("--uri chooses another", self.fails(1, "preflight", "db-1", "--uri", "test:///no/such"))
+        self.assertIn("DOMAIN is missing", self.fails(2, "preflight"))
+        self.assertIn("one argument too many", self.fails(2, "preflight", "db-1", "db-2"))
+
+
+if __name__ == "__main__":
+    sys.exit(tap.main())
