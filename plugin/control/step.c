@@ -129,6 +129,7 @@ static void
 on_policy(SevmigControl *self, const SevmigEvent *event, SevmigActions *actions)
 {
     take_params(self, event->params);
+    self->batch_changed_us = 0; /* the batch of another policy need not settle first */
     sevmig_knobs_forget(&self->knobs);
     note(self, actions, "other policy from now on", NULL);
     if (self->params.throttle_mode == SEVMIG_THROTTLE_QEMU)
