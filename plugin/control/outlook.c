@@ -14,7 +14,6 @@
 #define ALLOWED_LEAST 8 /* pages; below this the goal is the fixed cost's problem, not memory's */
 #define SHORTEST_SYNC_US 20000 /* shorter intervals measure scheduling, not the guest */
 #define EXPOSED_LEAST 0.1      /* share of memory that could be seen to be dirtied */
-#define SPARSER 0.7
 /* An action decided now reaches QEMU with the next call, which is soon, and takes effect at the end
  * of one of its turns of 50 ms. */
 #define CALL_US 20000
@@ -128,8 +127,8 @@ sevmig_outlook_update(SevmigControl *self)
     if (self->now_us - self->intake.sync_at_us >= SETTLED_US)
         o->plant.dense_pages = o->sync_pages;
     if (o->plant.allowed_pages > 0 && o->plant.dense_pages > o->plant.allowed_pages)
-        shape =
-            sparse - (sparse - shape) * pow(o->plant.allowed_pages / o->plant.dense_pages, SPARSER);
+        shape = sparse - (sparse - shape) *
+                             pow(o->plant.allowed_pages / o->plant.dense_pages, SEVMIG_SPARSER);
     page_us = sevmig_firmware_page_us(&self->firmware, batch, shape);
     o->known = s->private_pages + s->shared_pages > 0 && s->pass > 0;
     if (!o->known)

@@ -6,9 +6,6 @@
 #define CONTRACTION 0.8 /* a pass at the goal must shrink by a fifth: estimates are not exact */
 #define PASSES_MOST 12  /* passes shrink geometrically; more than this is "never" */
 
-/* Runs grow with the set, so commands a page fall with it; how fast, nobody knows. */
-#define SPARSER 0.7
-
 double
 sevmig_predict_page_us(const SevmigPlant *plant, double pages)
 {
@@ -17,7 +14,7 @@ sevmig_predict_page_us(const SevmigPlant *plant, double pages)
     if (plant->dense_pages <= plant->allowed_pages || pages <= plant->allowed_pages)
         return plant->page_us;
     part = (pages - plant->allowed_pages) / (plant->dense_pages - plant->allowed_pages);
-    return plant->page_us + (plant->dense_us - plant->page_us) * pow(fmin(1, part), SPARSER);
+    return plant->page_us + (plant->dense_us - plant->page_us) * pow(fmin(1, part), SEVMIG_SPARSER);
 }
 
 double

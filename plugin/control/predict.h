@@ -15,6 +15,9 @@
 #include "dirty.h"
 #include "vcpus.h"
 
+/* Runs grow with the dirty set, so commands a page fall with it; how fast, nobody knows. */
+#define SEVMIG_SPARSER 0.7
+
 typedef struct {
     const SevmigDirty *dirty;
     const SevmigVcpus *vcpus;

@@ -109,7 +109,7 @@ may_wait(const SevmigControl *self)
 
 typedef struct {
     double score;
-    unsigned first, rest;
+    unsigned first; /* throttle, of the pass under way */
 } Choice;
 
 /* Improves the choice if a better plan is found. */
@@ -122,7 +122,7 @@ try_plan(const SevmigControl *self, unsigned first, unsigned rest, unsigned now,
     sevmig_predict_plan(&self->outlook.plant, self->outlook.pending_pages, first, rest, &plan);
     score = plan_score(self, &plan) * (first == now ? KEEP : 1);
     if (score < best->score)
-        *best = (Choice){score, first, rest};
+        *best = (Choice){score, first};
 }
 
 /* None at all if the passes shrink by themselves; else one from now on, or after this pass. */
@@ -131,7 +131,7 @@ cheapest(const SevmigControl *self, unsigned least, unsigned most, unsigned now)
 {
     const unsigned percents[] = {least, least + (most - least) / 3, least + (most - least) * 2 / 3,
                                  most, now};
-    Choice best = {INFINITY, least, least};
+    Choice best = {INFINITY, least};
     bool wait = sevmig_law_has(self, SEVMIG_PART_WAIT) && may_wait(self);
 
     if (wait)

@@ -9,6 +9,7 @@
 #include "sevmig-simulation.h"
 
 #include <math.h>
+#include <string.h>
 
 #define S 1e6
 #define GIB_PAGES ((double)(1 << 30) / SEVMIG_SIM_PAGE_BYTES)
@@ -326,3 +327,15 @@ const SevmigSimController sevmig_sim_peers[] = {
     {"cloud-hypervisor", size, init, step_cloud, NULL, FALSE},
     {NULL, NULL, NULL, NULL, NULL, FALSE},
 };
+
+const SevmigSimController *
+sevmig_sim_controller_find(const char *name)
+{
+    if (strcmp(name, sevmig_sim_steered.name) == 0)
+        return &sevmig_sim_steered;
+    for (const SevmigSimController *peer = sevmig_sim_peers; peer->name; peer++) {
+        if (strcmp(name, peer->name) == 0)
+            return peer;
+    }
+    return NULL;
+}

@@ -185,6 +185,8 @@ typedef struct {
 extern const SevmigSimController sevmig_sim_steered;
 /* The peers, `none` first; ends with an entry without name. */
 extern const SevmigSimController sevmig_sim_peers[];
+/* Ours or a peer; NULL: none has that name. */
+const SevmigSimController *sevmig_sim_controller_find(const char *name);
 
 typedef void (*SevmigSimObserver)(gpointer data, gconstpointer state, const SevmigEvent *event,
                                   const SevmigActions *actions);

@@ -323,18 +323,6 @@ report(Drive *self, GError **error)
     return TRUE;
 }
 
-static const SevmigSimController *
-find_controller(const char *name)
-{
-    if (strcmp(name, sevmig_sim_steered.name) == 0)
-        return &sevmig_sim_steered;
-    for (const SevmigSimController *peer = sevmig_sim_peers; peer->name; peer++) {
-        if (strcmp(name, peer->name) == 0)
-            return peer;
-    }
-    return NULL;
-}
-
 int
 main(int argc, char **argv)
 {
@@ -342,7 +330,7 @@ main(int argc, char **argv)
     Drive self = {0};
     gboolean done;
 
-    if (argc < 8 || !(self.controller = find_controller(argv[4]))) {
+    if (argc < 8 || !(self.controller = sevmig_sim_controller_find(argv[4]))) {
         fprintf(stderr,
                 "usage: %s QMP-SOCKET URI SCENARIO CONTROLLER BATCH LIMIT-S FIXED-US [PART]...\n",
                 argv[0]);

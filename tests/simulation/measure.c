@@ -115,20 +115,16 @@ print_sample(gpointer data, gconstpointer state, const SevmigEvent *event,
 static gboolean
 find_controller(const char *name, SevmigSimController *controller)
 {
-    if (strcmp(name, sevmig_sim_steered.name) == 0) {
-        *controller = sevmig_sim_steered;
-        return TRUE;
+    const SevmigSimController *found = sevmig_sim_controller_find(name);
+
+    if (!found) {
+        fprintf(stderr, "no controller is called %s\n", name);
+        return FALSE;
     }
-    for (const SevmigSimController *peer = sevmig_sim_peers; peer->name; peer++) {
-        if (strcmp(name, peer->name) != 0)
-            continue;
-        *controller = *peer;
-        if (peer->step == sevmig_sim_peers[0].step)
-            controller->step = look_only;
-        return TRUE;
-    }
-    fprintf(stderr, "no controller is called %s\n", name);
-    return FALSE;
+    *controller = *found;
+    if (found->step == sevmig_sim_peers[0].step)
+        controller->step = look_only;
+    return TRUE;
 }
 
 static int
