@@ -9,8 +9,6 @@ migration ends, and shows how long it stops the guest. Plots go where -o says.
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 import tempfile
 from pathlib import Path
 
@@ -21,6 +19,7 @@ from .ablation import CASES, RATES_MIB_S, SCALES
 from .bench_real import Steering, measure_one
 from .plot import draw
 from .real import OURS, Scenario
+from .runner import run_whole
 
 LIMIT_S = 300
 
@@ -70,11 +69,4 @@ def main(arguments, check):
         parser.error("--runs must be 1 or more")
     if check:
         return 0
-    try:
-        result = measure(options, Console())
-    except (RuntimeError, TimeoutError) as problem:
-        print(f"lab: {problem}", file=sys.stderr)
-        return 1
-    if options.json:
-        options.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    return 0
+    return run_whole(measure, options)

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import subprocess
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from lab.console import Console
 from .bench_sim import BUILD, show
 from .real import LARGEST, OURS, SCENARIOS, Scenario, compare, medians, summary
 from .rig import Rig, now_us, tiny_guest
+from .runner import run_whole
 
 DRIVE = BUILD / "plugin/tests/bench/sevmig-drive"
 PEERS = ("none", "auto-converge", "nova", "ovirt-minimal", "kubevirt-stall")
@@ -149,11 +149,4 @@ def main(arguments, check):
         parser.error("--runs must be 1 or more")
     if check:
         return 0
-    try:
-        result = measure(options, Console())
-    except (RuntimeError, TimeoutError) as problem:
-        print(f"lab: {problem}", file=sys.stderr)
-        return 1
-    if options.json:
-        options.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    return 0
+    return run_whole(measure, options)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -89,3 +90,15 @@ def run_parts(name: str, conditions: dict[str, Any], parts: list[Part], n_runs: 
                 **result, "bench": name, "runs": n_runs, "conditions": conditions,
                 "load_at_start": load, "failed": failed, "figures": details}, indent=2) + "\n")
     return not failed
+
+
+def run_whole(measure: Callable[[Any, Console], dict[str, Any]], options: Any) -> int:
+    """A benchmark that has no parts: its result goes to --json; the exit status."""
+    try:
+        result = measure(options, Console())
+    except (RuntimeError, TimeoutError) as problem:
+        print(f"lab: {problem}", file=sys.stderr)
+        return 1
+    if options.json:
+        options.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    return 0
