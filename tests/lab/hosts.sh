@@ -26,6 +26,9 @@ host_is_up() {
 
 host_any_up() { host_is_up a || host_is_up b; }
 
+# This directory's build raised them.
+hosts_are_ours() { [[ $(cat "$run/owner" 2>/dev/null) == "$build" ]]; }
+
 # host_exec HOST COMMAND...: becomes a command on a host, as root, with that host's bus.
 host_exec() {
     local host=$1
@@ -125,7 +128,7 @@ hosts_raise() {
 
 hosts_up() {
     if host_is_up a && host_is_up b; then
-        [[ $(cat "$run/owner" 2>/dev/null) == "$build" ]] ||
+        hosts_are_ours ||
             die "a lab of another directory is up ($(cat "$run/owner")): run its 'lab down' first"
         return
     fi

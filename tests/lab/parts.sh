@@ -31,7 +31,7 @@ replace_install() {
     local old=$install.$1 new=$install.$1.new
     if diff -rq --no-dereference "$old" "$new" >/dev/null 2>&1; then
         rm -rf -- "$new"
-    elif host_any_up; then
+    elif host_any_up && hosts_are_ours; then
         say "$1: the hosts go on with the build they were raised with; 'lab down' lets go of it"
     else
         rm -rf -- "$old"
