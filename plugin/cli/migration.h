@@ -20,6 +20,7 @@ typedef struct {
     char *note;
     guint64 started_realtime_us;
     guint64 elapsed_us;
+    guint64 setup_us; /* of it, before the first pass began; 0: not measured */
     guint64 pass;
     guint32 page_size_bytes;
     guint64 private_pages;
@@ -42,6 +43,7 @@ typedef struct {
     guint64 service_us;
     guint64 wait_us;
     guint64 downtime_us;
+    guint64 fixed_downtime_us; /* of it, what memory did not take; 0: not measured */
     char *last_decision;
     char *record_file;
     char *error;

@@ -23,9 +23,10 @@ struct SevmigHistory {
 };
 
 static void
-history_learn(SevmigHistory *self, guint64 fixed_us)
+history_learn(SevmigHistory *self, const SevmigInfo *entry)
 {
-    self->fixed_us[self->n_fixed++ % LEARN_FROM] = fixed_us;
+    if (entry->fixed_downtime_us > 0)
+        self->fixed_us[self->n_fixed++ % LEARN_FROM] = entry->fixed_downtime_us;
 }
 
 static void
@@ -65,19 +66,17 @@ history_read(SevmigHistory *self, const char *name)
     g_autofree char *path = g_build_filename(self->directory, name, NULL);
     g_autofree char *text = NULL;
     SevmigInfo *entry;
-    guint64 fixed_us;
     GStatBuf st;
 
     if (g_lstat(path, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size > LARGEST_FILE ||
         !g_file_get_contents(path, &text, NULL, NULL))
         return;
     entry = entry_new();
-    if (!sevmig_summary_parse(text, entry, &fixed_us) || !is_named_after(entry, name)) {
+    if (!sevmig_summary_parse(text, entry) || !is_named_after(entry, name)) {
         entry_free(entry);
         return;
     }
-    if (fixed_us > 0)
-        history_learn(self, fixed_us);
+    history_learn(self, entry);
     history_keep(self, entry);
 }
 
@@ -125,12 +124,10 @@ sevmig_history_add(SevmigHistory *self, const SevmigInfo *info, GError **error)
     g_autofree char *text = sevmig_summary_format(info);
     SevmigInfo *entry = entry_new();
     g_autoptr(GError) local = NULL;
-    guint64 fixed_us;
 
     sevmig_info_copy(entry, info);
+    history_learn(self, entry);
     history_keep(self, entry);
-    if (sevmig_summary_fixed_us(info, &fixed_us))
-        history_learn(self, fixed_us);
     if (g_mkdir_with_parents(self->directory, 0750) < 0) {
         g_set_error(error, SEVMIG_ERROR, SEVMIG_ERROR_IO, "cannot make %s: %s", self->directory,
                     g_strerror(errno));

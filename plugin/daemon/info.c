@@ -3,7 +3,10 @@
 
 #include <string.h>
 
-#define ROW(name, type, member) {name, type, G_STRUCT_OFFSET(SevmigInfo, member)}
+#define ROW(name, type, member)                                                                    \
+    {                                                                                              \
+        name, type, G_STRUCT_OFFSET(SevmigInfo, member)                                            \
+    }
 
 /* One row for each property of the interface; a test compares the two. */
 static const struct {
@@ -21,6 +24,7 @@ static const struct {
     ROW("Note", 's', note),
     ROW("StartedRealtimeUs", 't', started_realtime_us),
     ROW("ElapsedUs", 't', elapsed_us),
+    ROW("SetupUs", 't', setup_us),
     ROW("Pass", 't', pass),
     ROW("PageSize", 'u', page_size),
     ROW("PrivatePages", 't', private_pages),
@@ -43,6 +47,7 @@ static const struct {
     ROW("ServiceUs", 't', service_us),
     ROW("WaitUs", 't', wait_us),
     ROW("DowntimeUs", 't', downtime_us),
+    ROW("FixedDowntimeUs", 't', fixed_downtime_us),
     ROW("LastDecision", 's', last_decision),
     ROW("RecordFile", 's', record_file),
     ROW("Error", 's', error),
@@ -108,11 +113,12 @@ sevmig_info_take_sample(SevmigInfo *info, const SevmigSample *sample)
     for (size_t i = 0; i < sample->n_vcpus; i++)
         info->throttle_percent = MAX(info->throttle_percent, sample->vcpus[i].throttle_percent);
     info->max_throttle_percent = MAX(info->max_throttle_percent, info->throttle_percent);
+    if (info->setup_us == 0 && sample->pass == 1)
+        info->setup_us = info->elapsed_us - MIN(sample->pass_elapsed_us, info->elapsed_us);
     if (!sample->has_switchover)
         return;
-    info->has_switchover = TRUE;
-    info->switchover_ram_us = sample->switchover_ram_us;
     info->downtime_us = sample->switchover_downtime_us;
+    info->fixed_downtime_us = info->downtime_us - MIN(sample->switchover_ram_us, info->downtime_us);
 }
 
 void

@@ -24,6 +24,7 @@ typedef struct {
     char *note;
     guint64 started_realtime_us;
     guint64 elapsed_us;
+    guint64 setup_us; /* of it, before the first pass began; 0: not measured */
     guint64 pass;
     guint32 page_size;
     guint64 private_pages;
@@ -46,13 +47,12 @@ typedef struct {
     guint64 service_us;
     guint64 wait_us;
     guint64 downtime_us;
+    guint64 fixed_downtime_us; /* of it, what memory did not take; 0: not measured */
     char *last_decision;
     char *record_file;
     char *error;
     /* Not on the bus: for the history and for what the host learns. */
     guint64 passes;
-    guint64 switchover_ram_us;
-    gboolean has_switchover;
     guint64 decisions;
     guint64 samples;
     guint64 samples_missed;
@@ -67,6 +67,7 @@ void sevmig_info_copy(SevmigInfo *to, const SevmigInfo *from);
 /* Replaces a string member; `text` NULL counts as "". */
 void sevmig_info_set(char **member, const char *text);
 
+/* `elapsed_us` is that of the sample already. */
 void sevmig_info_take_sample(SevmigInfo *info, const SevmigSample *sample);
 void sevmig_info_take_view(SevmigInfo *info, const SevmigView *view);
 

@@ -58,6 +58,9 @@ SevmigSession *sevmig_session_hold(SevmigSession *self);
 void sevmig_session_let_go(SevmigSession *self);
 void sevmig_session_drop_actuator(SevmigSession *self);
 
+/* Tells the clock to its books. */
+void sevmig_session_clock(SevmigSession *self, gint64 now_us);
+
 /* One step of the controller, and what follows from its actions. */
 void sevmig_session_step(SevmigSession *self, SevmigEventType type, gint64 now_us);
 

@@ -78,6 +78,7 @@ session_called(GObject *source_object, GAsyncResult *result, gpointer user_data)
 
     self->calling = FALSE;
     if (self->ops != NULL && self->state != SEVMIG_STATE_ENDED) {
+        sevmig_session_clock(self, g_get_monotonic_time());
         if (ok)
             sevmig_steering_take(self->steering, &status);
         session_answered(self, ok, error);

@@ -70,6 +70,12 @@ session_act(SevmigSession *self, const SevmigAction *action)
 }
 
 void
+sevmig_session_clock(SevmigSession *self, gint64 now_us)
+{
+    self->info.elapsed_us = (guint64)MAX(now_us - self->start_us, 0);
+}
+
+void
 sevmig_session_step(SevmigSession *self, SevmigEventType type, gint64 now_us)
 {
     g_autoptr(GError) error = NULL;
@@ -79,7 +85,7 @@ sevmig_session_step(SevmigSession *self, SevmigEventType type, gint64 now_us)
 
     if (error != NULL)
         sevmig_session_log(self, G_LOG_LEVEL_WARNING, "%s, recording no more", error->message);
-    self->info.elapsed_us = (guint64)MAX(now_us - self->start_us, 0);
+    sevmig_session_clock(self, now_us);
     if (after != before)
         sevmig_session_log(self, G_LOG_LEVEL_MESSAGE, "phase %s", sevmig_phase_name(after));
     for (size_t i = 0; i < actions->n; i++)

@@ -5,9 +5,11 @@
 #include <math.h>
 
 #define VERSION_MEMBER "sevmig-summary"
-#define FIXED_MEMBER "fixed-downtime-us"
 
-#define ROW(group, name, type, member) {group, name, type, G_STRUCT_OFFSET(SevmigInfo, member)}
+#define ROW(group, name, type, member)                                                             \
+    {                                                                                              \
+        group, name, type, G_STRUCT_OFFSET(SevmigInfo, member)                                     \
+    }
 
 /* One row serves writing and reading. `group` is the object that the member stands in; NULL: the
    summary itself. */
@@ -31,6 +33,8 @@ static const struct {
     ROW("promised", "duration-goal-us", 't', duration_goal_us),
     ROW("actual", "downtime-us", 't', downtime_us),
     ROW("actual", "duration-us", 't', elapsed_us),
+    ROW(NULL, "setup-us", 't', setup_us),
+    ROW(NULL, "fixed-downtime-us", 't', fixed_downtime_us),
     ROW("actual", "guest-lost-us", 't', guest_lost_us),
     ROW(NULL, "passes", 't', passes),
     ROW(NULL, "pass", 't', pass),
@@ -54,15 +58,6 @@ static const struct {
     ROW(NULL, "samples-missed", 't', samples_missed),
     ROW(NULL, "record-file", 's', record_file),
 };
-
-gboolean
-sevmig_summary_fixed_us(const SevmigInfo *info, guint64 *fixed_us)
-{
-    if (!info->has_switchover || info->downtime_us <= info->switchover_ram_us)
-        return FALSE;
-    *fixed_us = info->downtime_us - info->switchover_ram_us;
-    return TRUE;
-}
 
 /* --- Writing --- */
 
@@ -107,12 +102,9 @@ add_derived(struct json_object *object, const SevmigInfo *info)
     double per_command = info->commands > 0 ? (double)info->pages / (double)info->commands : 0;
     double per_submission =
         info->submissions > 0 ? (double)info->pages / (double)info->submissions : 0;
-    guint64 fixed_us;
 
     json_object_object_add(object, "pages-per-command", json_object_new_double(per_command));
     json_object_object_add(object, "pages-per-submission", json_object_new_double(per_submission));
-    if (sevmig_summary_fixed_us(info, &fixed_us))
-        json_object_object_add(object, FIXED_MEMBER, json_object_new_uint64(fixed_us));
 }
 
 char *
@@ -180,7 +172,7 @@ is_summary(struct json_object *object)
 }
 
 static void
-summary_read(struct json_object *object, SevmigInfo *info, guint64 *fixed_us)
+summary_read(struct json_object *object, SevmigInfo *info)
 {
     struct json_object *value;
 
@@ -191,19 +183,16 @@ summary_read(struct json_object *object, SevmigInfo *info, guint64 *fixed_us)
             json_object_object_get_ex(from, rows[i].name, &value))
             row_read(info, i, value);
     }
-    *fixed_us = 0;
-    if (json_object_object_get_ex(object, FIXED_MEMBER, &value))
-        get_number(value, G_MAXUINT64, fixed_us);
 }
 
 gboolean
-sevmig_summary_parse(const char *text, SevmigInfo *info, guint64 *fixed_us)
+sevmig_summary_parse(const char *text, SevmigInfo *info)
 {
     struct json_object *object = json_tokener_parse(text);
     gboolean ok = is_summary(object);
 
     if (ok)
-        summary_read(object, info, fixed_us);
+        summary_read(object, info);
     json_object_put(object);
     return ok;
 }

@@ -7,17 +7,14 @@
 
 #include "info.h"
 
-/* The fixed part of a switchover: what it costs besides memory. FALSE where it was not measured. */
-gboolean sevmig_summary_fixed_us(const SevmigInfo *info, guint64 *fixed_us);
-
 /* Caller frees. */
 char *sevmig_summary_format(const SevmigInfo *info);
 
 /*
  * Reads a summary into `info`, initialised by the caller. Members that are missing or of another
- * type are left as they are: older summaries have fewer. `fixed_us` is 0 where it was not measured.
+ * type are left as they are: older summaries have fewer.
  * FALSE if the text is no summary; `info` is untouched then.
  */
-gboolean sevmig_summary_parse(const char *text, SevmigInfo *info, guint64 *fixed_us);
+gboolean sevmig_summary_parse(const char *text, SevmigInfo *info);
 
 #endif

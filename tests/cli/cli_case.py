@@ -18,13 +18,13 @@ UPDATE = "--update" in sys.argv[4:]
 CONVERGING = {
     "Id": "1b6f-1", "Domain": "db-1", "Uuid": "1b6f0b5e-4cb2-4d25-9a8c-8b1a6d0a2f11",
     "Policy": "low-downtime", "PolicySource": "metadata", "Phase": "converging", "State": "steered",
-    "Note": "", "StartedRealtimeUs": 1795453200000000, "ElapsedUs": 41000000, "Pass": 3,
+    "Note": "", "StartedRealtimeUs": 1795453200000000, "ElapsedUs": 41000000, "SetupUs": 0, "Pass": 3,
     "PageSize": 4096, "PrivatePages": 65536, "RemainingPages": 1200, "DirtyRate": 1520.25,
     "EncryptionRate": 3180.0, "BatchPages": 64, "ThrottlePercent": 35, "MaxThrottlePercent": 82,
     "PredictedDowntimeUs": 280000, "PromisedDowntimeUs": 0, "DowntimeGoalUs": 300000,
     "DurationGoalUs": 0, "EtaUs": 12400000,
     "GuestLostUs": 1210000, "Submissions": 2200, "Commands": 18000, "Pages": 71000,
-    "SentBytes": 292000000, "ServiceUs": 44000000, "WaitUs": 1000, "DowntimeUs": 0,
+    "SentBytes": 292000000, "ServiceUs": 44000000, "WaitUs": 1000, "DowntimeUs": 0, "FixedDowntimeUs": 0,
     "LastDecision": "throttle 35 -> 82 %: the guest uses 18 % of its vCPU, less throttle has no effect",
     "RecordFile": "/var/lib/sevmig/records/1b6f-1.jsonl", "Error": "",
 }
