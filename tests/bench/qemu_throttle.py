@@ -24,9 +24,12 @@ SCALE = 100
 PERCENTS = (5, 25, 50, 75, 95)
 SLICES_US = (200, 1000, 10000)
 SETTLE_S = 0.15
-WINDOW_S = 2.0
-FULL_WINDOW_S = 0.8  # without throttle
-ROUNDS = 2
+# A host's speed drifts by some percent within seconds: many short windows, each between two without a
+# throttle, see less of it than a few long ones. Where stuns are long a window is, to have many.
+LEAST_WINDOW_S, WINDOW_S = 0.8, 2.0
+WINDOW_STUNS = 40
+FULL_WINDOW_S = 0.5  # without throttle
+ROUNDS = 6
 
 LEASE_GUEST = tiny_guest(24, "pattern=uniform rate=0 ws=1 verify=0 beat=2")
 LEASE_MS = 500
@@ -46,12 +49,19 @@ def throttled_share(src: harness.Qemu) -> tuple[int, int]:
     return now_us(), query(src)["vcpus"][0]["throttled-us"]
 
 
+def window_s(percent: int, slice_us: int) -> float:
+    if percent == 0:
+        return FULL_WINDOW_S
+    period_s = (slice_us + work.stun_us(slice_us, percent)) / 1e6
+    return min(max(LEAST_WINDOW_S, WINDOW_STUNS * period_s), WINDOW_S)
+
+
 def rate(rig: Rig, src: harness.Qemu, percent: int, slice_us: int) -> tuple[float, float]:
     """Work under a throttle, and the percentage that QEMU itself counted."""
     tune(src, vcpu_throttle=percent, throttle_slice_us=slice_us)
     time.sleep(SETTLE_S)
     start_us, before_us = throttled_share(src)
-    time.sleep(WINDOW_S if percent else FULL_WINDOW_S)
+    time.sleep(window_s(percent, slice_us))
     end_us, after_us = throttled_share(src)
     pages_per_s = work.pages_per_s(rig.follower.poll().beats, start_us, end_us,
                                    work.stun_us(slice_us, percent))
