@@ -379,6 +379,7 @@ cli_run(int argc, char **argv)
     g_free(cli.reason);
     g_free(cli.domain);
     g_free(cli.policy);
+    g_free(cli.to);
     g_free(cli.uri);
     g_free(cli.output);
     clear_trial(&cli.trial);

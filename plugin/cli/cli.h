@@ -71,6 +71,7 @@ typedef struct {
     CliExplain explain;   /* policy explain */
     CliAssign assign;     /* policy assign, unassign */
     char *policy;         /* preflight: a name or file */
+    char *to;             /* preflight: libvirt on the destination; NULL: not asked */
     char *reason;         /* policy switch, steer */
     CliSteer steer;       /* steer */
     char **args;          /* what remains after verb and options */

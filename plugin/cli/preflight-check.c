@@ -18,8 +18,9 @@ check_clear(gpointer data)
     g_free(check->mend);
 }
 
-static void
-add(Preflight *self, const char *name, CheckState state, const char *found, const char *mend)
+void
+preflight_add(Preflight *self, const char *name, CheckState state, const char *found,
+              const char *mend)
 {
     Check check = {name, state, text_printable(found), g_strdup(state == CHECK_GOOD ? "" : mend)};
     g_array_append_val(self->checks, check);
@@ -60,11 +61,12 @@ check_running(Preflight *self)
         gboolean good = *states[i].mend == '\0';
         if (states[i].state != state)
             continue;
-        add(self, "running", good ? CHECK_GOOD : CHECK_BAD, states[i].found, states[i].mend);
+        preflight_add(self, "running", good ? CHECK_GOOD : CHECK_BAD, states[i].found,
+                      states[i].mend);
         return good;
     }
-    add(self, "running", CHECK_UNKNOWN, "libvirt does not say",
-        "look at it with \"virsh domstate\"");
+    preflight_add(self, "running", CHECK_UNKNOWN, "libvirt does not say",
+                  "look at it with \"virsh domstate\"");
     return FALSE;
 }
 
@@ -72,9 +74,9 @@ static gboolean
 check_idle(Preflight *self)
 {
     gboolean busy = domain_is_busy(&self->of);
-    add(self, "at rest", busy ? CHECK_BAD : CHECK_GOOD,
-        busy ? "it is being migrated, saved or copied" : "yes",
-        "wait for the end of it, \"virsh domjobinfo\" shows how far it is");
+    preflight_add(self, "at rest", busy ? CHECK_BAD : CHECK_GOOD,
+                  busy ? "it is being migrated, saved or copied" : "yes",
+                  "wait for the end of it, \"virsh domjobinfo\" shows how far it is");
     return !busy;
 }
 
@@ -85,11 +87,13 @@ check_security(Preflight *self, const char *xml)
     g_autoptr(SevmigDomain) domain = sevmig_domain_parse(xml, strlen(xml), issues);
     if (domain == NULL) {
         const SevmigPolicyIssue *issue = issues->pdata[0];
-        add(self, "launch security", CHECK_UNKNOWN, issue->text, "look at \"virsh dumpxml\"");
+        preflight_add(self, "launch security", CHECK_UNKNOWN, issue->text,
+                      "look at \"virsh dumpxml\"");
         return;
     }
     const char *type = domain->launch_security;
-    add(self, "launch security", strcmp(type, "sev") == 0 ? CHECK_GOOD : CHECK_BAD,
+    preflight_add(
+        self, "launch security", strcmp(type, "sev") == 0 ? CHECK_GOOD : CHECK_BAD,
         *type != '\0' ? type : "none",
         "sevmig is for <launchSecurity type='sev'>; libvirt alone migrates what needs none");
 }
@@ -104,7 +108,8 @@ describe(Preflight *self)
     if (copy != NULL)
         return copy;
     sevmig_libvirt_error_set(&error, "its description");
-    add(self, "launch security", CHECK_UNKNOWN, error->message, "look at \"virsh dumpxml\"");
+    preflight_add(self, "launch security", CHECK_UNKNOWN, error->message,
+                  "look at \"virsh dumpxml\"");
     return NULL;
 }
 
@@ -124,7 +129,8 @@ take_abilities(Preflight *self, GVariant *abilities)
         self->inputs.inputs[INPUT_PAGES] = (Input){(double)pages, ORIGIN_MEASURED};
     g_autofree char *found = steerable ? g_strdup_printf("can be steered, firmware %s", firmware)
                                        : g_steal_pointer(&reason);
-    add(self, "QEMU", steerable ? CHECK_GOOD : CHECK_BAD, found,
+    preflight_add(
+        self, "QEMU", steerable ? CHECK_GOOD : CHECK_BAD, found,
         "run it on the patched QEMU: <emulator> in its XML, then a restart of the domain");
 }
 
@@ -135,7 +141,8 @@ check_qemu(Cli *cli, Preflight *self)
     g_autoptr(GVariant) answer =
         remote_call(cli, "Probe", g_variant_new("(s)", self->name), "(a{sv})", &error);
     if (answer == NULL) {
-        add(self, "QEMU", remote_is_absent(error) ? CHECK_BAD : CHECK_UNKNOWN, error->message,
+        preflight_add(
+            self, "QEMU", remote_is_absent(error) ? CHECK_BAD : CHECK_UNKNOWN, error->message,
             "sevmigd must run on the domain's own host and let this user ask (org.sevmig1.steer)");
         return;
     }
@@ -220,9 +227,9 @@ check_policy(Cli *cli, Preflight *self, const char *xml)
         self->policy = choose_is_policy_file(word) ? choose_policy(&cli->trial, word, &error)
                                                    : get_policy(cli, word, &error);
     }
-    add(self, "policy", self->policy != NULL ? CHECK_GOOD : CHECK_BAD,
-        self->policy != NULL ? sevmig_policy_name(self->policy) : error->message,
-        "\"sevmigctl policy explain\" and \"sevmigctl policy list\" show what there is");
+    preflight_add(self, "policy", self->policy != NULL ? CHECK_GOOD : CHECK_BAD,
+                  self->policy != NULL ? sevmig_policy_name(self->policy) : error->message,
+                  "\"sevmigctl policy explain\" and \"sevmigctl policy list\" show what there is");
 }
 
 void
@@ -240,4 +247,6 @@ preflight_check(Cli *cli, Preflight *self)
         check_qemu(cli, self);
     if (xml != NULL)
         check_policy(cli, self, xml);
+    if (xml != NULL && cli->to != NULL)
+        preflight_check_target(self, xml, cli->to);
 }

@@ -38,6 +38,11 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Preflight, preflight_clear)
 
 /* Looks at everything; what cannot be told is a check that says so. Finds the policy as well. */
 void preflight_check(Cli *cli, Preflight *self);
+/* Part of it: asks libvirt at `uri` whether the domain of that XML can come there. */
+void preflight_check_target(Preflight *self, const char *xml, const char *uri);
+/* One more of `checks`. The texts are copied; `mend` is for one that is not good. */
+void preflight_add(Preflight *self, const char *name, CheckState state, const char *found,
+                   const char *mend);
 /* Every check is good. */
 gboolean preflight_can(const Preflight *self);
 

@@ -24,7 +24,7 @@ _sevmigctl()
 {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
     local valued=' --connect --timeout --interval --policy --policy-dir --workload --memory --vcpus
-        --dirty-rate --working-set --seed --set --limit --domain --history --xml --ceiling --uri
+        --dirty-rate --working-set --seed --set --limit --domain --history --xml --ceiling --uri --to
         --on-failure --reason --throttle --batch --output -o '
     local global='--json --connect --timeout --help' word verb='' sub='' third='' skip=''
     local -a words=()
@@ -106,7 +106,7 @@ _sevmigctl()
             [[ -z $sub ]] && mapfile -t words < <(_sevmigctl_names domain list)
             ;;
         'preflight '*)
-            global+=' --uri --policy'
+            global+=' --to --uri --policy'
             [[ -z $sub ]] && mapfile -t words < <(virsh list --name 2>/dev/null)
             ;;
         'simulate '*)

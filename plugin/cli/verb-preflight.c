@@ -16,6 +16,8 @@ void
 preflight_options(GOptionContext *context, Cli *cli)
 {
     const GOptionEntry entries[] = {
+        {"to", 0, 0, G_OPTION_ARG_STRING, &cli->to,
+         "look at this host too, a libvirt connection as for \"virsh migrate\"", "URI"},
         {"policy", 0, 0, G_OPTION_ARG_FILENAME, &cli->policy,
          "as if this policy of the host or in a file governed it", "NAME|FILE"},
         {NULL},

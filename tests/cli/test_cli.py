@@ -323,7 +323,8 @@ class Completion(CliCase):
         daemon.answers["ListPolicies", ()] = POLICIES
         self.assertEqual(self.complete("sevmigctl simulate --policy gen"), ["gentle"])
         self.assertEqual(self.complete("sevmigctl preflight vm --policy gen"), ["gentle"])
-        self.assertEqual(self.complete("sevmigctl preflight vm --uri "), [])
+        for option in ("--uri", "--to"):
+            self.assertEqual(self.complete(f"sevmigctl preflight vm {option} "), [])
         self.assertEqual(self.complete("sevmigctl simulate --workload z"), ["zipf"])
         self.assertEqual(self.complete(f"sevmigctl replay {HERE}/goo"), [f"{HERE}/good.xml"])
         self.assertEqual(self.complete(f"sevmigctl report {HERE}/goo"), [f"{HERE}/good.xml"])

@@ -233,3 +233,14 @@ class Preflight(CliCase):
 
 if __name__ == "__main__":
     sys.exit(tap.main())
+    def test_destination(self):
+        """That one can be had is shown with real hosts."""
+        self.able()
+        told = self.told(1, "--to", "test:///no/such")
+        check = self.cannot(told, "destination", "bad")
+        self.assertIn("test:///no/such", check["found"])
+        self.assertNotIn("another host", self.checks(told))
+        told = self.told(1, "--to", self.uri)
+        self.assertRegex(self.checks(told)["destination"]["found"], r"^libvirt \d+\.\d+\.\d+$")
+        self.assertEqual(self.cannot(told, "name there", "bad")["found"], "this domain runs there too")
+

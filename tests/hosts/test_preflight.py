@@ -21,8 +21,8 @@ def seconds(us):
 class Preflight(HostCase):
     host = HOSTS["a"]
 
-    def look(self, name, user=()):
-        done = self.host.run([*user, "sevmigctl", "preflight", name, "--json"], check=False)
+    def look(self, name, *options, user=()):
+        done = self.host.run([*user, "sevmigctl", "preflight", name, "--json", *options], check=False)
         self.assertNotEqual(done.stdout, "", done.stderr)
         return json.loads(done.stdout)
 
@@ -81,6 +81,24 @@ class Preflight(HostCase):
         rate = self.look("quiet")["inputs"]["dirty_pages_per_s"]
         self.assertEqual(rate["from"], "measured")
         self.assertLess(rate["value"], 1500)
+    def test_destination(self):
+        guest = self.start("traveller")
+        there = HOSTS["b"].peer_uri
+        told = self.look(guest.name, "--to", there)
+        self.assertTrue(told["can_migrate"], told["checks"])
+        checks = self.checks(told)
+        for name in ("destination", "another host", "name there", "memory there", "emulator there", "SEV there",
+                     "CPU there"):
+            self.assertEqual(checks[name]["state"], "good", checks)
+        self.assertIn("/usr/lib/sevmig/qemu-system-x86_64", checks["emulator there"]["found"])
+        told = self.look(guest.name, "--to", "qemu:///system")
+        self.assertFalse(told["can_migrate"])
+        self.assertEqual({name for name, check in self.checks(told).items() if check["state"] == "bad"},
+                         {"another host", "name there"})
+        told = self.look(guest.name, "--to", "qemu+unix:///system?socket=/no/such")
+        self.assertEqual(self.checks(told)["destination"]["state"], "bad")
+        self.assertIn("/no/such", self.checks(told)["destination"]["found"])
+        self.assert_runs_on(guest, self.host)
 
     def test_under_way(self):
         scale = firmware.time_scale(self.host)
