@@ -139,3 +139,14 @@ dirty_fit(const DirtyPoint *points, guint n, guint64 most_pages, SevmigSimPhase 
         WALL_BETTER * by_cpu)
         *phase = by_wall;
 }
+
+double
+dirty_fit_pages(const SevmigSimPhase *phase, double wall_s)
+{
+    double busy = phase->pace == SEVMIG_SIM_BY_CPU ? phase->busy : 1;
+    Curve curve;
+
+    curve_init(&curve, (double)phase->working_set_pages,
+               phase->pattern == SEVMIG_SIM_ZIPF ? phase->zipf_exponent : 0);
+    return dirtied(&curve, phase->writes_per_s * busy * wall_s);
+}

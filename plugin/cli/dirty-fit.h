@@ -21,4 +21,7 @@ typedef struct {
  */
 void dirty_fit(const DirtyPoint *points, guint n, guint64 most_pages, SevmigSimPhase *phase);
 
+/* Different pages of such a load in that much time of the clock, unthrottled. */
+double dirty_fit_pages(const SevmigSimPhase *phase, double wall_s);
+
 #endif

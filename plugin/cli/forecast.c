@@ -45,6 +45,11 @@ static void
 fill_load(const ForecastInputs *inputs, double load, SevmigSimScenario *scenario)
 {
     SevmigSimPhase *phase = &scenario->phases[0];
+    if (inputs->has_load) {
+        phase->writes_per_s *= load;
+        phase->working_set_pages = MIN(phase->working_set_pages, scenario->pages);
+        return;
+    }
     double set = working_set(inputs, scenario->seed);
     double busy = CLAMP(inputs->inputs[INPUT_BUSY].value, LEAST_BUSY, 1);
     gboolean by_cpu = busy >= BOUND_BY_CPU;
@@ -56,17 +61,21 @@ fill_load(const ForecastInputs *inputs, double load, SevmigSimScenario *scenario
 }
 
 static gboolean
-fill(const ForecastInputs *inputs, guint seed, double load, double speed,
+fill(const ForecastInputs *inputs, guint seed, double load, double slower,
      SevmigSimScenario *scenario, GError **error)
 {
-    double page_us = inputs->inputs[INPUT_PAGE_US].value * speed;
-    sevmig_sim_scenario_default(scenario);
+    double page_us = inputs->inputs[INPUT_PAGE_US].value * slower;
+    *scenario = inputs->base;
     g_strlcpy(scenario->name, "forecast", sizeof(scenario->name));
     scenario->seed = seed;
     scenario->pages = (guint64)inputs->inputs[INPUT_PAGES].value;
     scenario->vcpus = (guint)CLAMP(inputs->inputs[INPUT_VCPUS].value, 1, SEVMIG_SIM_MAX_VCPUS);
-    scenario->writers = scenario->vcpus;
+    scenario->writers =
+        inputs->has_load ? MIN(scenario->writers, scenario->vcpus) : scenario->vcpus;
     scenario->page_us = CLAMP(page_us, LEAST_PAGE_US, MOST_PAGE_US);
+    scenario->device_us = inputs->inputs[INPUT_FIXED_DOWNTIME_US].value * slower;
+    scenario->extra_us *= slower;
+    scenario->outside_us *= slower;
     if (inputs->max_command_pages > 0)
         scenario->max_command_pages = inputs->max_command_pages;
     if (inputs->max_batch_pages > 0)
@@ -98,7 +107,7 @@ add_goals(Forecast *forecast, const TrialRow *row)
 }
 
 static void
-add_run(Forecast *forecast, const TrialRow *row)
+add_run(Forecast *forecast, const TrialRow *row, double setup_us)
 {
     const SevmigSimResult *result = &row->result;
     gboolean first = forecast->ended == 0;
@@ -106,7 +115,7 @@ add_run(Forecast *forecast, const TrialRow *row)
     forecast->runs++;
     if (!result->completed)
         return;
-    widen(&forecast->total_us, first, trial_whole(result->total_s * 1e6));
+    widen(&forecast->total_us, first, trial_whole(setup_us + result->total_s * 1e6));
     widen(&forecast->downtime_us, first, trial_whole(result->downtime_ms * 1e3));
     widen(&forecast->lost_us, first, trial_whole(result->lost_s * 1e6));
     widen(&forecast->throttle_percent, first, result->max_throttle_percent);
@@ -124,12 +133,12 @@ forecast_run(const ForecastInputs *inputs, const SevmigPolicy *policy, Progress 
         TrialRow row = {.params = *sevmig_policy_params(policy)};
         SevmigSimScenario scenario;
         double load = offs[i % G_N_ELEMENTS(offs)];
-        double speed = offs[i / G_N_ELEMENTS(offs) % G_N_ELEMENTS(offs)];
-        if (!fill(inputs, i / per_seed, load, speed, &scenario, error))
+        double slower = offs[i / G_N_ELEMENTS(offs) % G_N_ELEMENTS(offs)];
+        if (!fill(inputs, i / per_seed, load, slower, &scenario, error))
             return FALSE;
         progress_say(progress, "migration %u of %u", i + 1, SEEDS * per_seed);
         trial_play(&scenario, &run, &row);
-        add_run(&made, &row);
+        add_run(&made, &row, inputs->inputs[INPUT_SETUP_US].value * slower);
     }
     *forecast = made;
     return TRUE;

@@ -2,9 +2,9 @@
 /*
  * forecast.h - what a migration would be like, as a range
  *
- * What is known of a guest and its firmware becomes a scenario. It is played under several seeds,
- * with the load and the firmware's speed as they are and off by a quarter either way, over a
- * working set from the one given to all memory; the range is what came out.
+ * What is known of a guest and its host becomes a scenario. It is played under several seeds, with
+ * the load and the host's speed as they are and off by a quarter either way; where no record tells
+ * the working set, it goes from the one assumed to all memory. The range is what came out.
  */
 #ifndef SEVMIGCTL_FORECAST_H
 #define SEVMIGCTL_FORECAST_H
@@ -14,8 +14,9 @@
 /* Where a figure comes from, the best first. */
 typedef enum {
     ORIGIN_MEASURED, /* now */
-    ORIGIN_DOMAIN,   /* the newest migration of the domain */
-    ORIGIN_HOST,     /* the newest of any domain on this host */
+    ORIGIN_RECORD,   /* what was recorded of the domain's newest migration */
+    ORIGIN_DOMAIN,   /* the newest migrations of the domain */
+    ORIGIN_HOST,     /* those of all domains on this host */
     ORIGIN_ASSUMED,
 } Origin;
 
@@ -29,14 +30,18 @@ typedef enum {
     INPUT_VCPUS,
     INPUT_BUSY,              /* share of a CPU that each vCPU takes */
     INPUT_DIRTY_PAGES_PER_S, /* different ones, unthrottled */
-    INPUT_WORKING_SET_PAGES, /* the least */
+    INPUT_WORKING_SET_PAGES, /* the least, where it is assumed */
     INPUT_PAGE_US,           /* of the firmware, for a page alone */
+    INPUT_SETUP_US,          /* before the first page is sent */
+    INPUT_FIXED_DOWNTIME_US, /* what memory does not take of a downtime, by QEMU's figure */
     INPUT_COUNT
 } InputKind;
 
 typedef struct {
     Input inputs[INPUT_COUNT];
     guint max_command_pages, max_batch_pages; /* 0: the model's */
+    SevmigSimScenario base;                   /* what is no input: the model's, or recorded */
+    gboolean has_load;                        /* the base's load is the domain's own */
 } ForecastInputs;
 
 /* What so many pages in so many commands and submissions say of a page alone. */

@@ -2,16 +2,19 @@
 /*
  * What is known of a domain's load and of the firmware. libvirt samples which pages change within a
  * second (blocks of less than 128 MiB are left out by QEMU, so a small guest seems to write
- * nothing); sevmigd tells of earlier migrations.
+ * nothing); sevmigd tells of earlier migrations, and the record of one has the shape of the load.
  */
 #include <stdlib.h>
 #include <string.h>
 
+#include "derive.h"
+#include "dirty-fit.h"
 #include "migration.h"
 #include "preflight.h"
 
 #define WATCH_S 1
 #define WATCH_LIMIT_US (5 * G_USEC_PER_SEC)
+#define REMEMBERED 9 /* newest migrations */
 #define LOOK_EVERY_US (50 * 1000)
 #define SAMPLED_LEAST_KIB (128u << 10)
 #define PAGE_KIB (SEVMIG_SIM_PAGE_BYTES / 1024)
@@ -19,7 +22,8 @@
 /* What is assumed where nothing is known. */
 #define ASSUMED_DIRTY_SHARE (1.0 / 256) /* of memory, a second */
 #define ASSUMED_SET_SHARE (1.0 / 8)
-#define SET_OF_DIRTIED 2 /* a working set is at least that many times what a second dirties */
+#define ASSUMED_SETUP_US 2e5 /* between two idle hosts of the lab, keys included */
+#define SET_OF_DIRTIED 2     /* a working set is at least that many times what a second dirties */
 
 static void
 set_input(Preflight *self, InputKind kind, double value, Origin origin)
@@ -93,7 +97,110 @@ measure_load(Preflight *self)
     set_input(self, INPUT_BUSY, MIN(cpu_us / passed_us / after.nrVirtCpu, 1), ORIGIN_MEASURED);
 }
 
+/* --- Recorded --- */
+
+/* At the rate of today, if that is known. */
+static void
+take_load(Preflight *self, const SevmigSimScenario *recorded)
+{
+    ForecastInputs *inputs = &self->inputs;
+    SevmigSimPhase *phase = &inputs->base.phases[0];
+    *phase = recorded->phases[0];
+    inputs->base.writers = recorded->writers;
+    inputs->base.reports_vcpu_dirty = recorded->reports_vcpu_dirty;
+    inputs->has_load = TRUE;
+    double then = dirty_fit_pages(phase, WATCH_S);
+    if (is_known(self, INPUT_DIRTY_PAGES_PER_S, ORIGIN_MEASURED))
+        phase->writes_per_s *= inputs->inputs[INPUT_DIRTY_PAGES_PER_S].value / then;
+    else
+        set_input(self, INPUT_DIRTY_PAGES_PER_S, then, ORIGIN_RECORD);
+    set_input(self, INPUT_WORKING_SET_PAGES, (double)phase->working_set_pages, ORIGIN_RECORD);
+}
+
+static void
+take_record(Preflight *self, const DerivedRecord *record)
+{
+    const SevmigSimScenario *recorded = &record->scenario;
+    SevmigSimScenario *base = &self->inputs.base;
+    base->submit_share = recorded->submit_share;
+    base->receive_factor = recorded->receive_factor;
+    base->extra_us = recorded->extra_us;
+    set_input(self, INPUT_PAGE_US, recorded->page_us, ORIGIN_RECORD);
+    /* What was free then was not sent. */
+    if (self->inputs.inputs[INPUT_PAGES].value > (double)recorded->pages)
+        set_input(self, INPUT_PAGES, (double)recorded->pages, ORIGIN_RECORD);
+    take_load(self, recorded);
+}
+
+/* Of the newest that can be read and is like what it records; whoever may not read them does
+ * without. */
+static void
+find_record(Preflight *self, const GPtrArray *history)
+{
+    for (guint i = 0; i < history->len; i++) {
+        const Migration *migration = history->pdata[i];
+        g_autoptr(DerivedRecord) record =
+            *migration->record_file != '\0' ? derive_record(migration->record_file, NULL) : NULL;
+        if (record == NULL || record->refused != NULL)
+            continue;
+        take_record(self, record);
+        return;
+    }
+}
+
 /* --- Remembered --- */
+
+static double
+page_us_of(const Migration *m)
+{
+    return forecast_page_us(m->service_us, m->pages, m->commands, m->submissions);
+}
+
+static double
+setup_us_of(const Migration *m)
+{
+    return (double)m->setup_us;
+}
+
+static double
+fixed_us_of(const Migration *m)
+{
+    return (double)m->fixed_downtime_us;
+}
+
+/* What the host makes of a migration: the median, for one alone may be odd. */
+static const struct {
+    InputKind kind;
+    double (*of)(const Migration *migration);
+} remembered[] = {
+    {INPUT_PAGE_US, page_us_of},
+    {INPUT_SETUP_US, setup_us_of},
+    {INPUT_FIXED_DOWNTIME_US, fixed_us_of},
+};
+
+static int
+compare_doubles(gconstpointer a, gconstpointer b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return x < y ? -1 : x > y;
+}
+
+static void
+take_medians(Preflight *self, const GPtrArray *history, Origin origin)
+{
+    for (gsize i = 0; i < G_N_ELEMENTS(remembered); i++) {
+        double values[REMEMBERED];
+        guint n = 0;
+        for (guint j = 0; j < history->len && n < REMEMBERED; j++) {
+            double value = remembered[i].of(history->pdata[j]);
+            if (value > 0)
+                values[n++] = value;
+        }
+        qsort(values, n, sizeof(*values), compare_doubles);
+        if (n > 0 && !is_known(self, remembered[i].kind, origin))
+            set_input(self, remembered[i].kind, values[n / 2], origin);
+    }
+}
 
 /* The rate at the end of a migration is that of a throttled guest. One that is busy for a share u
  * of the time loses nothing while the throttle p is below 1 - u. */
@@ -107,24 +214,29 @@ unthrottled(const Preflight *self, const Migration *migration)
 }
 
 static void
-take_record(Preflight *self, const Migration *migration, Origin origin)
+take_rate(Preflight *self, const GPtrArray *history)
 {
-    double page_us = forecast_page_us(migration->service_us, migration->pages, migration->commands,
-                                      migration->submissions);
-    if (page_us > 0 && !is_known(self, INPUT_PAGE_US, origin))
-        set_input(self, INPUT_PAGE_US, page_us, origin);
-    if (origin == ORIGIN_DOMAIN && migration->dirty_pages_per_s > 0 &&
-        !is_known(self, INPUT_DIRTY_PAGES_PER_S, origin))
-        set_input(self, INPUT_DIRTY_PAGES_PER_S, unthrottled(self, migration), origin);
+    for (guint i = 0; i < history->len; i++) {
+        const Migration *migration = history->pdata[i];
+        if (migration->dirty_pages_per_s > 0 &&
+            !is_known(self, INPUT_DIRTY_PAGES_PER_S, ORIGIN_DOMAIN))
+            set_input(self, INPUT_DIRTY_PAGES_PER_S, unthrottled(self, migration), ORIGIN_DOMAIN);
+    }
 }
 
 /* sevmigd has answered before; what it cannot tell now is assumed. */
 static void
-remember(Cli *cli, Preflight *self, const char *which, Origin origin)
+remember(Cli *cli, Preflight *self)
 {
-    g_autoptr(GPtrArray) list = migration_load_history(cli, which, 1, NULL);
-    if (list != NULL && list->len > 0)
-        take_record(self, list->pdata[0], origin);
+    g_autoptr(GPtrArray) own = migration_load_history(cli, self->uuid, REMEMBERED, NULL);
+    g_autoptr(GPtrArray) all = migration_load_history(cli, "", REMEMBERED, NULL);
+    if (own != NULL) {
+        find_record(self, own);
+        take_medians(self, own, ORIGIN_DOMAIN);
+        take_rate(self, own);
+    }
+    if (all != NULL)
+        take_medians(self, all, ORIGIN_HOST);
 }
 
 /* --- Assumed --- */
@@ -141,11 +253,15 @@ assume(Preflight *self)
         [INPUT_BUSY] = 1,
         [INPUT_DIRTY_PAGES_PER_S] = inputs[INPUT_PAGES].value * ASSUMED_DIRTY_SHARE,
         [INPUT_PAGE_US] = model.page_us,
+        [INPUT_SETUP_US] = ASSUMED_SETUP_US,
+        [INPUT_FIXED_DOWNTIME_US] = model.device_us,
     };
     for (int i = 0; i < INPUT_COUNT; i++) {
         if (inputs[i].origin == ORIGIN_ASSUMED)
             set_input(self, (InputKind)i, assumed[i], ORIGIN_ASSUMED);
     }
+    if (inputs[INPUT_WORKING_SET_PAGES].origin != ORIGIN_ASSUMED)
+        return;
     double set = MAX(inputs[INPUT_PAGES].value * ASSUMED_SET_SHARE,
                      inputs[INPUT_DIRTY_PAGES_PER_S].value * SET_OF_DIRTIED);
     set_input(self, INPUT_WORKING_SET_PAGES, MIN(set, inputs[INPUT_PAGES].value), ORIGIN_ASSUMED);
@@ -159,8 +275,8 @@ preflight_measure(Cli *cli, Preflight *self)
         if (self->inputs.inputs[i].value <= 0)
             self->inputs.inputs[i].origin = ORIGIN_ASSUMED;
     }
+    sevmig_sim_scenario_default(&self->inputs.base);
     measure_load(self);
-    remember(cli, self, self->uuid, ORIGIN_DOMAIN);
-    remember(cli, self, "", ORIGIN_HOST);
+    remember(cli, self);
     assume(self);
 }

@@ -13,6 +13,7 @@ static const struct {
     const char *text, *word;
 } origins[] = {
     [ORIGIN_MEASURED] = {"measured now", "measured"},
+    [ORIGIN_RECORD] = {"this domain's record", "domain-record"},
     [ORIGIN_DOMAIN] = {"this domain's history", "domain-history"},
     [ORIGIN_HOST] = {"this host's history", "host-history"},
     [ORIGIN_ASSUMED] = {"assumed", "assumed"},
@@ -57,8 +58,10 @@ static const struct {
     [INPUT_VCPUS] = {"vCPUs", "vcpus", show_count},
     [INPUT_BUSY] = {"vCPUs busy", "busy_share", show_share},
     [INPUT_DIRTY_PAGES_PER_S] = {"dirtied", "dirty_pages_per_s", show_rate},
-    [INPUT_WORKING_SET_PAGES] = {"working set, at least", "least_working_set_pages", show_size},
+    [INPUT_WORKING_SET_PAGES] = {"working set", "working_set_pages", show_size},
     [INPUT_PAGE_US] = {"firmware, a page alone", "page_us", show_time},
+    [INPUT_SETUP_US] = {"setting up", "setup_us", show_time},
+    [INPUT_FIXED_DOWNTIME_US] = {"downtime beside memory", "fixed_downtime_us", show_time},
 };
 
 static const struct {

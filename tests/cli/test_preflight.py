@@ -18,6 +18,7 @@ from gi.repository import GLib
 import tap
 from cli_case import DONE, INTERFACE, CliCase, history
 
+RECORD = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../golden/lab-tiny-low-downtime.trace")
 UUID = "1b6f0b5e-4cb2-4d25-9a8c-8b1a6d0a2f11"
 NODE = """<node>
   <domain type='test'>
@@ -73,8 +74,8 @@ class Preflight(CliCase):
         daemon.answers["Probe", ("db-1",)] = ABLE
         daemon.answers["Explain", ("db-1",)] = explained("night")
         daemon.answers["GetPolicy", ("night",)] = GLib.Variant("(s)", (policy,))
-        daemon.answers["ListHistory", (UUID, 1)] = history(INTERFACE, *mine)
-        daemon.answers["ListHistory", ("", 1)] = history(INTERFACE, *all_)
+        daemon.answers["ListHistory", (UUID, 9)] = history(INTERFACE, *mine)
+        daemon.answers["ListHistory", ("", 9)] = history(INTERFACE, *all_)
         return daemon
 
     def preflight(self, status, *arguments, domain="db-1"):
@@ -124,18 +125,46 @@ class Preflight(CliCase):
         """A hundred microseconds a page alone: half of it for the page, a quarter a command and a
         quarter a submission."""
         books = dict(DONE, Pages=4000, Commands=1000, Submissions=200, MaxThrottlePercent=0, DirtyRate=900.0,
-                     ServiceUs=4000 * 50 + 1000 * 25 + 200 * 25)
+                     FixedDowntimeUs=7000, SetupUs=30000, ServiceUs=4000 * 50 + 1000 * 25 + 200 * 25)
         self.able(mine=[books], all_=[dict(books, ServiceUs=10 * books["ServiceUs"])])
         inputs = self.told(0)["inputs"]
         self.assertEqual(inputs["page_us"]["from"], "domain-history")
         self.assertAlmostEqual(inputs["page_us"]["value"], 100)
         self.assertEqual(inputs["dirty_pages_per_s"], {"value": 900, "from": "domain-history"})
+        self.assertEqual(inputs["fixed_downtime_us"], {"value": 7000, "from": "domain-history"})
+        self.assertEqual(inputs["setup_us"], {"value": 30000, "from": "domain-history"})
+
+    def test_record(self):
+        """The load is the recorded one, and so is the firmware; a record that cannot be read is passed over."""
+        books = dict(DONE, Pages=1000, Commands=1000, Submissions=1000, ServiceUs=200000, DirtyRate=900.0)
+        daemon = self.able(mine=[dict(books, RecordFile="/no/such"), dict(books, RecordFile=RECORD)])
+        told = self.told(0)
+        inputs = told["inputs"]
+        for name in ("page_us", "dirty_pages_per_s", "working_set_pages"):
+            self.assertEqual(inputs[name]["from"], "domain-record", name)
+        self.assertLess(inputs["page_us"]["value"], 150, "not the 200 us of the books")
+        self.assertLess(inputs["working_set_pages"]["value"], inputs["pages"]["value"])
+        self.assertIn("this domain's record", self.preflight(0))
+        daemon.answers["ListHistory", (UUID, 9)] = history(INTERFACE, dict(books, RecordFile="/no/such"))
+        inputs = self.told(0)["inputs"]
+        self.assertEqual((inputs["page_us"]["from"], inputs["working_set_pages"]["from"]),
+                         ("domain-history", "assumed"))
+
+    def test_median(self):
+        """One odd migration among three changes nothing."""
+        books = dict(DONE, Pages=1000, Commands=1000, Submissions=1000, ServiceUs=100000, SetupUs=40000)
+        odd = dict(books, ServiceUs=100000000, SetupUs=9000000)
+        self.able(mine=[odd, books, dict(books, SetupUs=30000)])
+        inputs = self.told(0)["inputs"]
+        self.assertEqual((inputs["page_us"]["value"], inputs["setup_us"]["value"]), (100, 40000))
 
     def test_history_of_others(self):
-        """Of another domain only the firmware's speed is taken."""
-        self.able(all_=[dict(DONE, Pages=1000, Commands=1000, Submissions=1000, ServiceUs=200000)])
+        """Of another domain only what the host makes of it is taken."""
+        self.able(all_=[dict(DONE, Pages=1000, Commands=1000, Submissions=1000, ServiceUs=200000,
+                             FixedDowntimeUs=9000)])
         inputs = self.told(0)["inputs"]
         self.assertEqual(inputs["page_us"]["from"], "host-history")
+        self.assertEqual(inputs["fixed_downtime_us"], {"value": 9000, "from": "host-history"})
         self.assertAlmostEqual(inputs["page_us"]["value"], 200)
         self.assertEqual(inputs["dirty_pages_per_s"]["from"], "assumed")
 
@@ -143,7 +172,7 @@ class Preflight(CliCase):
         fast = dict(DONE, Pages=1000, Commands=1000, Submissions=1000, ServiceUs=100000)
         daemon = self.able(all_=[fast])
         quick = self.told(0)["forecast"]["total_us"]
-        daemon.answers["ListHistory", ("", 1)] = history(INTERFACE, dict(fast, ServiceUs=1000000))
+        daemon.answers["ListHistory", ("", 9)] = history(INTERFACE, dict(fast, ServiceUs=1000000))
         slow = self.told(0)["forecast"]["total_us"]
         self.assertLess(quick["most"] * 3, slow["least"])
 
@@ -221,6 +250,17 @@ class Preflight(CliCase):
         daemon.answers["Probe", ("db-1",)] = ("org.sevmig1.Error.NotAuthorized", "org.sevmig1.steer: denied")
         self.assertIn("denied", self.cannot(self.told(1), "QEMU", "unknown")["found"])
 
+    def test_destination(self):
+        """That one can be had is shown with real hosts."""
+        self.able()
+        told = self.told(1, "--to", "test:///no/such")
+        check = self.cannot(told, "destination", "bad")
+        self.assertIn("test:///no/such", check["found"])
+        self.assertNotIn("another host", self.checks(told))
+        told = self.told(1, "--to", self.uri)
+        self.assertRegex(self.checks(told)["destination"]["found"], r"^libvirt \d+\.\d+\.\d+$")
+        self.assertEqual(self.cannot(told, "name there", "bad")["found"], "this domain runs there too")
+
     def test_without_sevmigd(self):
         self.assertIn("systemctl start sevmigd", self.cannot(self.told(1), "QEMU", "bad")["found"])
 
@@ -233,14 +273,3 @@ class Preflight(CliCase):
 
 if __name__ == "__main__":
     sys.exit(tap.main())
-    def test_destination(self):
-        """That one can be had is shown with real hosts."""
-        self.able()
-        told = self.told(1, "--to", "test:///no/such")
-        check = self.cannot(told, "destination", "bad")
-        self.assertIn("test:///no/such", check["found"])
-        self.assertNotIn("another host", self.checks(told))
-        told = self.told(1, "--to", self.uri)
-        self.assertRegex(self.checks(told)["destination"]["found"], r"^libvirt \d+\.\d+\.\d+$")
-        self.assertEqual(self.cannot(told, "name there", "bad")["found"], "this domain runs there too")
-
