@@ -12,6 +12,7 @@ static const GDBusErrorEntry entries[] = {
     {SEVMIG_ERROR_REFUSED, "org.sevmig1.Error.Refused"},
     {SEVMIG_ERROR_UNAVAILABLE, "org.sevmig1.Error.Unavailable"},
     {SEVMIG_ERROR_TIMED_OUT, "org.sevmig1.Error.TimedOut"},
+    {SEVMIG_ERROR_BUSY, "org.sevmig1.Error.Busy"},
     {SEVMIG_ERROR_PROTOCOL, "org.sevmig1.Error.Protocol"},
     {SEVMIG_ERROR_IO, "org.sevmig1.Error.Io"},
 };

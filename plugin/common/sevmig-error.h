@@ -20,6 +20,7 @@ typedef enum {
     SEVMIG_ERROR_REFUSED,        /* QEMU or libvirt could, but refused this time */
     SEVMIG_ERROR_UNAVAILABLE,    /* libvirt or the domain is gone; may be tried again */
     SEVMIG_ERROR_TIMED_OUT,
+    SEVMIG_ERROR_BUSY,     /* this caller asks for too much at once */
     SEVMIG_ERROR_PROTOCOL, /* an answer that breaks the contract */
     SEVMIG_ERROR_IO,
     SEVMIG_ERROR_COUNT

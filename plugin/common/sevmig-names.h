@@ -12,12 +12,10 @@
 #define SEVMIG_BUS_NAME "org.sevmig1"
 #define SEVMIG_MANAGER_PATH "/org/sevmig1"
 #define SEVMIG_MIGRATION_PATH_PREFIX "/org/sevmig1/migration/"
+#define SEVMIG_POLICY_PATH_PREFIX "/org/sevmig1/policy/"
 #define SEVMIG_MANAGER_INTERFACE "org.sevmig1.Manager"
 #define SEVMIG_MIGRATION_INTERFACE "org.sevmig1.Migration"
-
-#define SEVMIG_POLKIT_READ "org.sevmig1.read"
-#define SEVMIG_POLKIT_RELOAD_POLICIES "org.sevmig1.reload-policies"
-#define SEVMIG_POLKIT_STEER "org.sevmig1.steer"
+#define SEVMIG_POLICY_INTERFACE "org.sevmig1.Policy"
 
 #define SEVMIG_DEFAULT_URI "qemu:///system"
 

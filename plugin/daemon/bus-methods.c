@@ -26,7 +26,7 @@ typedef struct {
 static GVariant *
 property_of(SevmigBusObject *object, const char *name, GError **error)
 {
-    g_autoptr(GVariant) all = g_variant_ref_sink(sevmig_bus_object_properties(object));
+    g_autoptr(GVariant) all = sevmig_bus_object_properties(object);
     GVariant *value = g_variant_lookup_value(all, name, NULL);
 
     if (value == NULL)
@@ -48,7 +48,9 @@ call_get(SevmigBusObject *object, GVariant *parameters, GError **error)
 static GVariant *
 call_get_all(SevmigBusObject *object, GVariant *parameters, GError **error)
 {
-    return g_variant_new("(@a{sv})", sevmig_bus_object_properties(object));
+    g_autoptr(GVariant) all = sevmig_bus_object_properties(object);
+
+    return g_variant_new("(@a{sv})", all);
 }
 
 static GVariant *
@@ -87,14 +89,29 @@ call_list_policies(SevmigBusObject *object, GVariant *parameters, GError **error
 }
 
 static GVariant *
+policy_xml(SevmigBusObject *object, const char *name, GError **error)
+{
+    g_autofree char *xml = object->bus->ops->get_policy(name, object->bus->user_data, error);
+
+    return xml != NULL ? g_variant_new("(s)", xml) : NULL;
+}
+
+static GVariant *
 call_get_policy(SevmigBusObject *object, GVariant *parameters, GError **error)
 {
-    g_autofree char *xml = NULL;
     const char *name;
 
     g_variant_get(parameters, "(&s)", &name);
-    xml = object->bus->ops->get_policy(name, object->bus->user_data, error);
-    return xml != NULL ? g_variant_new("(s)", xml) : NULL;
+    return policy_xml(object, name, error);
+}
+
+static GVariant *
+call_get_xml(SevmigBusObject *object, GVariant *parameters, GError **error)
+{
+    const char *name = "";
+
+    g_variant_lookup(object->published, "Name", "&s", &name);
+    return policy_xml(object, name, error);
 }
 
 static GVariant *
@@ -151,31 +168,39 @@ static void request_probe(Request *request);
 
 /* Exactly one of `call` (answers at once), `start` (answers later) and `change` (answers when it is
  * known who calls; the origin lacks all else) is set. */
-struct MethodRow {
-    const char *interface;
-    const char *method;
-    const char *action;
+typedef struct {
     GVariant *(*call)(SevmigBusObject *object, GVariant *parameters, GError **error);
     void (*start)(Request *request);
     GVariant *(*change)(SevmigBusObject *object, GVariant *parameters, SevmigTraceOrigin *origin,
                         GError **error);
+} Handler;
+
+static const Handler properties_get = {.call = call_get};
+static const Handler properties_get_all = {.call = call_get_all};
+static const Handler manager_list_migrations = {.call = call_list_migrations};
+static const Handler manager_list_history = {.call = call_list_history};
+static const Handler manager_list_policies = {.call = call_list_policies};
+static const Handler manager_get_policy = {.call = call_get_policy};
+static const Handler manager_explain = {.start = request_explain};
+static const Handler manager_probe = {.start = request_probe};
+static const Handler manager_explain_xml = {.call = call_explain_xml};
+static const Handler manager_reload_policies = {.call = call_reload_policies};
+static const Handler migration_set_policy = {.change = change_policy};
+static const Handler migration_steer = {.change = change_steer};
+static const Handler policy_get_xml = {.call = call_get_xml};
+
+/* Get and GetAll have a row for each interface whose properties they may read. */
+struct MethodRow {
+    const char *interface;
+    const char *method;
+    const char *action;
+    const Handler *handler;
 };
 
+#define METHOD(interface, method, action, handler) {interface, method, action, &(handler)},
+
 static const MethodRow methods[] = {
-    {PROPERTIES_INTERFACE, "Get", SEVMIG_POLKIT_READ, call_get, NULL},
-    {PROPERTIES_INTERFACE, "GetAll", SEVMIG_POLKIT_READ, call_get_all, NULL},
-    {SEVMIG_MANAGER_INTERFACE, "ListMigrations", SEVMIG_POLKIT_READ, call_list_migrations, NULL},
-    {SEVMIG_MANAGER_INTERFACE, "ListHistory", SEVMIG_POLKIT_READ, call_list_history, NULL},
-    {SEVMIG_MANAGER_INTERFACE, "ListPolicies", SEVMIG_POLKIT_READ, call_list_policies, NULL},
-    {SEVMIG_MANAGER_INTERFACE, "GetPolicy", SEVMIG_POLKIT_READ, call_get_policy, NULL},
-    {SEVMIG_MANAGER_INTERFACE, "Explain", SEVMIG_POLKIT_READ, NULL, request_explain},
-    /* Not for everyone: it takes a command to the monitor of a domain. */
-    {SEVMIG_MANAGER_INTERFACE, "Probe", SEVMIG_POLKIT_STEER, NULL, request_probe},
-    {SEVMIG_MANAGER_INTERFACE, "ExplainXml", SEVMIG_POLKIT_READ, call_explain_xml, NULL},
-    {SEVMIG_MANAGER_INTERFACE, "ReloadPolicies", SEVMIG_POLKIT_RELOAD_POLICIES,
-     call_reload_policies, NULL},
-    {SEVMIG_MIGRATION_INTERFACE, "SetPolicy", SEVMIG_POLKIT_STEER, .change = change_policy},
-    {SEVMIG_MIGRATION_INTERFACE, "Steer", SEVMIG_POLKIT_STEER, .change = change_steer},
+#include "sevmig-bus-rows.h"
 };
 
 static const MethodRow *
@@ -186,6 +211,18 @@ method_find(const char *interface, const char *method)
             return &methods[i];
     }
     return NULL;
+}
+
+/* A read of properties names their interface first; GDBus has seen to it that the object has it. */
+static const MethodRow *
+method_called(const char *interface, const char *method, GVariant *parameters)
+{
+    g_autoptr(GVariant) first = NULL;
+
+    if (strcmp(interface, PROPERTIES_INTERFACE) != 0)
+        return method_find(interface, method);
+    first = g_variant_get_child_value(parameters, 0);
+    return method_find(g_variant_get_string(first, NULL), method);
 }
 
 const char *
@@ -199,6 +236,7 @@ sevmig_bus_method_action(const char *interface, const char *method)
 static void
 request_free(Request *request)
 {
+    sevmig_bus_caller_leave(request->bus, g_dbus_method_invocation_get_sender(request->invocation));
     sevmig_bus_unref(request->bus);
     g_object_unref(request->invocation);
     g_free(request);
@@ -300,7 +338,7 @@ caller_known(GObject *source_object, GAsyncResult *result, gpointer user_data)
     if (object == NULL)
         return;
     sevmig_trace_origin_set(origin.who, who);
-    value = request->row->change(
+    value = request->row->handler->change(
         object, g_dbus_method_invocation_get_parameters(request->invocation), &origin, &error);
     request_return(request, value, error);
 }
@@ -318,22 +356,22 @@ static void
 request_run(Request *request)
 {
     g_autoptr(Request) owned = request;
+    const Handler *handler = request->row->handler;
     SevmigBusObject *object = request_object(request);
     GError *error = NULL;
     GVariant *value;
 
     if (object == NULL)
         return;
-    if (request->row->call == NULL) {
-        void (*start)(Request * request) =
-            request->row->start != NULL ? request->row->start : request_change;
-
-        start(g_steal_pointer(&owned));
-        return;
+    if (handler->call != NULL) {
+        value = handler->call(object, g_dbus_method_invocation_get_parameters(request->invocation),
+                              &error);
+        request_return(request, value, error);
+    } else if (handler->start != NULL) {
+        handler->start(g_steal_pointer(&owned));
+    } else {
+        request_change(g_steal_pointer(&owned));
     }
-    value = request->row->call(object, g_dbus_method_invocation_get_parameters(request->invocation),
-                               &error);
-    request_return(request, value, error);
 }
 
 static void
@@ -353,30 +391,42 @@ authorized(GObject *source_object, GAsyncResult *result, gpointer user_data)
     request_return_error(request, g_steal_pointer(&error));
 }
 
+/* Takes over the invocation. */
+static void
+request_begin(SevmigBus *self, const MethodRow *row, GDBusMethodInvocation *invocation)
+{
+    Request *request = g_new0(Request, 1);
+    const SevmigBusObject *object =
+        sevmig_bus_find(self, g_dbus_method_invocation_get_object_path(invocation));
+    GDBusMessageFlags flags =
+        g_dbus_message_get_flags(g_dbus_method_invocation_get_message(invocation));
+
+    request->bus = g_rc_box_acquire(self);
+    request->invocation = invocation;
+    request->row = row;
+    sevmig_polkit_check_async(self->polkit, g_dbus_method_invocation_get_sender(invocation),
+                              row->action, sevmig_bus_details(object, invocation),
+                              flags & G_DBUS_MESSAGE_FLAGS_ALLOW_INTERACTIVE_AUTHORIZATION,
+                              authorized, request);
+}
+
 static void
 method_call(GDBusConnection *connection, const char *sender, const char *path,
             const char *interface, const char *method, GVariant *parameters,
             GDBusMethodInvocation *invocation, gpointer user_data)
 {
     SevmigBus *self = user_data;
-    const MethodRow *row = method_find(interface, method);
-    GDBusMessageFlags flags =
-        g_dbus_message_get_flags(g_dbus_method_invocation_get_message(invocation));
-    Request *request;
+    const MethodRow *row = method_called(interface, method, parameters);
+    GError *error = NULL;
 
-    if (row == NULL) {
+    if (row == NULL)
         g_dbus_method_invocation_return_error(invocation, SEVMIG_ERROR, SEVMIG_ERROR_NOT_AUTHORIZED,
                                               "not authorized: nothing allows %s.%s", interface,
                                               method);
-        return;
-    }
-    request = g_new0(Request, 1);
-    request->bus = g_rc_box_acquire(self);
-    request->invocation = invocation; /* its reference is ours to give back */
-    request->row = row;
-    sevmig_polkit_check_async(self->polkit, sender, row->action,
-                              flags & G_DBUS_MESSAGE_FLAGS_ALLOW_INTERACTIVE_AUTHORIZATION,
-                              authorized, request);
+    else if (!sevmig_bus_caller_enter(self, sender, &error))
+        g_dbus_method_invocation_take_error(invocation, error);
+    else
+        request_begin(self, row, invocation);
 }
 
 const GDBusInterfaceVTable SEVMIG_BUS_VTABLE = {.method_call = method_call};

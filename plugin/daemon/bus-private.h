@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * bus-private.h - what bus.c (objects, signals, the name) and bus-methods.c (calls) share
+ * bus-private.h - what the parts of the bus share: bus.c (migrations, signals, the name),
+ * bus-policies.c, bus-methods.c (calls), bus-details.c (what polkit is told), bus-callers.c
  */
 #ifndef SEVMIGD_BUS_PRIVATE_H
 #define SEVMIGD_BUS_PRIVATE_H
@@ -10,12 +11,13 @@
 
 typedef struct {
     SevmigBus *bus;
-    const SevmigInfo *info; /* NULL: the manager */
+    const GDBusInterfaceInfo *interface;
+    const SevmigInfo *info; /* of a migration, else NULL */
     char *path;
     guint registration;
     gboolean active;
     gboolean dirty;
-    GVariant *published; /* a{sv} as last signalled */
+    GVariant *published; /* a{sv} as last signalled; of a policy: all there is */
 } SevmigBusObject;
 
 /* Counted by references (g_rc_box): a call that waits for polkit may outlive the bus. */
@@ -27,6 +29,8 @@ struct SevmigBus {
     SevmigPolkit *polkit;
     SevmigBusObject manager;
     GPtrArray *migrations; /* of SevmigBusObject, oldest first */
+    GHashTable *policies;  /* of SevmigBusObject, by their paths */
+    GHashTable *callers;   /* of SevmigBusCaller, by unique name, while they wait for answers */
     guint flush_timer;
     gint64 flushed_us;
 };
@@ -38,7 +42,24 @@ void sevmig_bus_unref(SevmigBus *self);
 /* NULL if no object is (any more) at that path. */
 SevmigBusObject *sevmig_bus_find(SevmigBus *self, const char *path);
 
-/* All properties as a{sv}, floating. */
+/* All properties as a{sv}; a reference for the caller. */
 GVariant *sevmig_bus_object_properties(SevmigBusObject *object);
+
+/* Puts the object on the bus; `path` is taken over. NULL if it cannot be, which is logged. */
+SevmigBusObject *sevmig_bus_object_new(SevmigBus *self, const GDBusInterfaceInfo *interface,
+                                       const SevmigInfo *info, char *path);
+void sevmig_bus_object_free(gpointer object);
+/* From now on `now` is what it shows; signals what has changed. */
+void sevmig_bus_object_publish(SevmigBusObject *object, GVariant *now);
+
+/* A signal of the manager about the object at `path`. */
+void sevmig_bus_emit_path(SevmigBus *self, const char *signal, const char *path);
+
+/* a{ss}, floating: what a call is about. `object` NULL: it has gone. */
+GVariant *sevmig_bus_details(const SevmigBusObject *object, GDBusMethodInvocation *invocation);
+
+/* One more call of `sender` is under way: FALSE if these are too many, and then it is not. */
+gboolean sevmig_bus_caller_enter(SevmigBus *self, const char *sender, GError **error);
+void sevmig_bus_caller_leave(SevmigBus *self, const char *sender);
 
 #endif

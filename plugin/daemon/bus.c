@@ -41,15 +41,11 @@ manager_properties(SevmigBus *self)
 GVariant *
 sevmig_bus_object_properties(SevmigBusObject *object)
 {
-    if (object->info == NULL)
-        return manager_properties(object->bus);
-    return sevmig_info_properties(object->info);
-}
-
-static const char *
-object_interface(const SevmigBusObject *object)
-{
-    return object->info == NULL ? SEVMIG_MANAGER_INTERFACE : SEVMIG_MIGRATION_INTERFACE;
+    if (object->info != NULL)
+        return g_variant_ref_sink(sevmig_info_properties(object->info));
+    if (object == &object->bus->manager)
+        return g_variant_ref_sink(manager_properties(object->bus));
+    return g_variant_ref(object->published);
 }
 
 static GVariant *
@@ -77,25 +73,31 @@ only_changed(GVariant *now, GVariant *before)
     return NULL;
 }
 
-static void
-object_flush(SevmigBusObject *object)
+void
+sevmig_bus_object_publish(SevmigBusObject *object, GVariant *now)
 {
-    g_autoptr(GVariant) now = NULL;
-    GVariant *changed;
+    GVariant *changed = only_changed(now, object->published);
 
-    if (!object->dirty)
-        return;
-    object->dirty = FALSE;
-    now = g_variant_ref_sink(sevmig_bus_object_properties(object));
-    changed = only_changed(now, object->published);
     if (changed == NULL)
         return;
     g_dbus_connection_emit_signal(
         object->bus->connection, NULL, object->path, "org.freedesktop.DBus.Properties",
-        "PropertiesChanged", g_variant_new("(s@a{sv}as)", object_interface(object), changed, NULL),
+        "PropertiesChanged", g_variant_new("(s@a{sv}as)", object->interface->name, changed, NULL),
         NULL);
-    g_clear_pointer(&object->published, g_variant_unref);
-    object->published = g_steal_pointer(&now);
+    g_variant_unref(object->published);
+    object->published = g_variant_ref(now);
+}
+
+static void
+object_flush(SevmigBusObject *object)
+{
+    g_autoptr(GVariant) now = NULL;
+
+    if (!object->dirty)
+        return;
+    object->dirty = FALSE;
+    now = sevmig_bus_object_properties(object);
+    sevmig_bus_object_publish(object, now);
 }
 
 static gboolean
@@ -127,12 +129,9 @@ object_touch(SevmigBusObject *object)
 static gboolean
 object_register(SevmigBusObject *object, GError **error)
 {
-    const GDBusInterfaceInfo *info =
-        object->info == NULL ? &org_sevmig1_manager_interface : &org_sevmig1_migration_interface;
-
     object->registration = g_dbus_connection_register_object(
-        object->bus->connection, object->path, (GDBusInterfaceInfo *)info, &SEVMIG_BUS_VTABLE,
-        object->bus, NULL, error);
+        object->bus->connection, object->path, (GDBusInterfaceInfo *)object->interface,
+        &SEVMIG_BUS_VTABLE, object->bus, NULL, error);
     return object->registration != 0;
 }
 
@@ -145,19 +144,38 @@ object_clear(SevmigBusObject *object)
     g_clear_pointer(&object->path, g_free);
 }
 
-static void
-object_free(gpointer data)
+void
+sevmig_bus_object_free(gpointer object)
 {
-    object_clear(data);
-    g_free(data);
+    object_clear(object);
+    g_free(object);
+}
+
+SevmigBusObject *
+sevmig_bus_object_new(SevmigBus *self, const GDBusInterfaceInfo *interface, const SevmigInfo *info,
+                      char *path)
+{
+    SevmigBusObject *object = g_new0(SevmigBusObject, 1);
+    g_autoptr(GError) error = NULL;
+
+    object->bus = self;
+    object->interface = interface;
+    object->info = info;
+    object->path = path;
+    if (object_register(object, &error))
+        return object;
+    sevmig_log(G_LOG_LEVEL_WARNING, NULL, "cannot show %s on the bus: %s, ignoring", path,
+               error->message);
+    sevmig_bus_object_free(object);
+    return NULL;
 }
 
 char *
-sevmig_bus_path(const char *id)
+sevmig_bus_path(const char *prefix, const char *name)
 {
-    GString *path = g_string_new(SEVMIG_MIGRATION_PATH_PREFIX);
+    GString *path = g_string_new(prefix);
 
-    for (const char *c = id; *c != '\0'; c++) {
+    for (const char *c = name; *c != '\0'; c++) {
         if (g_ascii_isalnum(*c))
             g_string_append_c(path, *c);
         else
@@ -177,7 +195,7 @@ sevmig_bus_find(SevmigBus *self, const char *path)
         if (strcmp(object->path, path) == 0)
             return object;
     }
-    return NULL;
+    return g_hash_table_lookup(self->policies, path);
 }
 
 static SevmigBusObject *
@@ -192,8 +210,8 @@ find_info(SevmigBus *self, const SevmigInfo *info)
     return NULL;
 }
 
-static void
-emit_path(SevmigBus *self, const char *signal, const char *path)
+void
+sevmig_bus_emit_path(SevmigBus *self, const char *signal, const char *path)
 {
     g_dbus_connection_emit_signal(self->connection, NULL, SEVMIG_MANAGER_PATH,
                                   SEVMIG_MANAGER_INTERFACE, signal, g_variant_new("(o)", path),
@@ -203,22 +221,16 @@ emit_path(SevmigBus *self, const char *signal, const char *path)
 void
 sevmig_bus_add(SevmigBus *self, const SevmigInfo *info, gboolean active)
 {
-    SevmigBusObject *object = g_new0(SevmigBusObject, 1);
-    g_autoptr(GError) error = NULL;
+    SevmigBusObject *object =
+        sevmig_bus_object_new(self, &org_sevmig1_migration_interface, info,
+                              sevmig_bus_path(SEVMIG_MIGRATION_PATH_PREFIX, info->id));
 
-    object->bus = self;
-    object->info = info;
-    object->path = sevmig_bus_path(info->id);
-    object->active = active;
-    if (!object_register(object, &error)) {
-        sevmig_log(G_LOG_LEVEL_WARNING, NULL, "cannot show %s on the bus: %s, ignoring", info->id,
-                   error->message);
-        object_free(object);
+    if (object == NULL)
         return;
-    }
-    object->published = g_variant_ref_sink(sevmig_bus_object_properties(object));
+    object->active = active;
+    object->published = sevmig_bus_object_properties(object);
     g_ptr_array_add(self->migrations, object);
-    emit_path(self, "MigrationAdded", object->path);
+    sevmig_bus_emit_path(self, "MigrationAdded", object->path);
     object_touch(&self->manager);
 }
 
@@ -254,7 +266,7 @@ sevmig_bus_remove(SevmigBus *self, const SevmigInfo *info)
 
     if (object == NULL)
         return;
-    emit_path(self, "MigrationRemoved", object->path);
+    sevmig_bus_emit_path(self, "MigrationRemoved", object->path);
     g_ptr_array_remove(self->migrations, object);
     object_touch(&self->manager);
 }
@@ -309,9 +321,12 @@ sevmig_bus_new(const char *address, const SevmigBusOps *ops, gpointer user_data,
 
     self->ops = ops;
     self->user_data = user_data;
-    self->migrations = g_ptr_array_new_with_free_func(object_free);
+    self->migrations = g_ptr_array_new_with_free_func(sevmig_bus_object_free);
+    self->policies = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, sevmig_bus_object_free);
+    self->callers = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     self->polkit = sevmig_polkit_new();
     self->manager.bus = self;
+    self->manager.interface = &org_sevmig1_manager_interface;
     self->manager.path = g_strdup(SEVMIG_MANAGER_PATH);
     self->manager.active = TRUE;
     self->connection = connect_to(address, error);
@@ -321,7 +336,8 @@ sevmig_bus_new(const char *address, const SevmigBusOps *ops, gpointer user_data,
     }
     if (!object_register(&self->manager, error))
         return NULL;
-    self->manager.published = g_variant_ref_sink(sevmig_bus_object_properties(&self->manager));
+    self->manager.published = sevmig_bus_object_properties(&self->manager);
+    sevmig_bus_policies_changed(self);
     self->name = g_bus_own_name_on_connection(self->connection, SEVMIG_BUS_NAME,
                                               G_BUS_NAME_OWNER_FLAGS_DO_NOT_QUEUE, name_acquired,
                                               name_lost, self, NULL);
@@ -334,6 +350,8 @@ bus_clear(gpointer data)
     SevmigBus *self = data;
 
     g_clear_pointer(&self->migrations, g_ptr_array_unref);
+    g_clear_pointer(&self->policies, g_hash_table_unref);
+    g_clear_pointer(&self->callers, g_hash_table_unref);
     g_clear_object(&self->connection);
 }
 
@@ -352,6 +370,7 @@ sevmig_bus_free(SevmigBus *self)
     g_clear_handle_id(&self->flush_timer, g_source_remove);
     g_clear_handle_id(&self->name, g_bus_unown_name);
     g_ptr_array_set_size(self->migrations, 0);
+    g_hash_table_remove_all(self->policies);
     object_clear(&self->manager);
     g_clear_pointer(&self->polkit, sevmig_polkit_free);
     if (self->connection != NULL && !g_dbus_connection_is_closed(self->connection)) {

@@ -2,8 +2,10 @@
 /*
  * bus.h - org.sevmig1 on D-Bus
  *
- * Every method, reads of properties included, has a row with its polkit action; what has no row is
- * refused. Changes of a migration's properties are signalled at most four times a second.
+ * Every method, reads of properties included, has a row with its polkit action, made from the
+ * interface; what has no row is refused. polkit's rules are told what a call is about. A caller may
+ * have so many calls under way and no more. Changes of a migration's properties are signalled at
+ * most four times a second.
  */
 #ifndef SEVMIGD_BUS_H
 #define SEVMIGD_BUS_H
@@ -20,7 +22,7 @@ typedef struct {
     /* Properties of the manager; strings belong to the callee. */
     const char *(*libvirt_state)(gpointer user_data);
     const char *(*policy_error)(gpointer user_data);
-    /* aa{sv}, floating */
+    /* aa{sv}, floating; of an active one with its path (sevmig_bus_path()) */
     GVariant *(*list_policies)(gpointer user_data);
     GVariant *(*list_history)(const char *which, guint limit, gpointer user_data);
     /* Caller frees. */
@@ -63,11 +65,13 @@ void sevmig_bus_remove(SevmigBus *self, const SevmigInfo *info);
 
 /* LibvirtState, PolicyError or the number of migrations may have changed. */
 void sevmig_bus_manager_changed(SevmigBus *self);
+/* Other policies are in force. */
+void sevmig_bus_policies_changed(SevmigBus *self);
 
 /* The polkit action that a method needs; NULL: there is no row, nobody may call it. */
 const char *sevmig_bus_method_action(const char *interface, const char *method);
 
-/* "/org/sevmig1/migration/ID" with what a path cannot hold escaped; caller frees. */
-char *sevmig_bus_path(const char *id);
+/* PREFIX and NAME with what a path cannot hold escaped; caller frees. */
+char *sevmig_bus_path(const char *prefix, const char *name);
 
 #endif

@@ -58,6 +58,8 @@ bus_reload_policies(guint *count, gpointer user_data, GError **error)
     SevmigDaemon *self = user_data;
     gboolean ok = sevmig_policies_reload(self->policies, count, error);
 
+    if (ok)
+        sevmig_bus_policies_changed(self->bus);
     sevmig_bus_manager_changed(self->bus);
     return ok;
 }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "policies.h"
 
+#include "bus.h"
 #include "log.h"
-#include "sevmig-config.h"
 #include "sevmig-error.h"
+#include "sevmig-names.h"
 #include "sevmig-policy-store.h"
 
 struct SevmigPolicies {
@@ -89,6 +90,24 @@ new_string(const char *text)
     return g_variant_new_take_string(g_utf8_make_valid(text != NULL ? text : "", -1));
 }
 
+static void
+list_one(GVariantBuilder *b, const SevmigPolicyEntry *entry)
+{
+    const SevmigPolicy *policy = entry->policy;
+    g_autofree char *path = sevmig_bus_path(SEVMIG_POLICY_PATH_PREFIX, sevmig_policy_name(policy));
+
+    g_variant_builder_open(b, G_VARIANT_TYPE_VARDICT);
+    g_variant_builder_add(b, "{sv}", "name", new_string(sevmig_policy_name(policy)));
+    g_variant_builder_add(b, "{sv}", "file", new_string(sevmig_policy_file(policy)));
+    g_variant_builder_add(b, "{sv}", "priority",
+                          g_variant_new_uint32(sevmig_policy_priority(policy)));
+    g_variant_builder_add(b, "{sv}", "description", new_string(sevmig_policy_description(policy)));
+    g_variant_builder_add(b, "{sv}", "state", new_string(sevmig_policy_state_name(entry->state)));
+    if (entry->state == SEVMIG_POLICY_ACTIVE)
+        g_variant_builder_add(b, "{sv}", "path", g_variant_new_object_path(path));
+    g_variant_builder_close(b);
+}
+
 GVariant *
 sevmig_policies_list(const SevmigPolicies *self)
 {
@@ -97,20 +116,8 @@ sevmig_policies_list(const SevmigPolicies *self)
     GVariantBuilder b;
 
     g_variant_builder_init(&b, G_VARIANT_TYPE("aa{sv}"));
-    for (size_t i = 0; i < n; i++) {
-        const SevmigPolicy *policy = entries[i].policy;
-
-        g_variant_builder_open(&b, G_VARIANT_TYPE_VARDICT);
-        g_variant_builder_add(&b, "{sv}", "name", new_string(sevmig_policy_name(policy)));
-        g_variant_builder_add(&b, "{sv}", "file", new_string(sevmig_policy_file(policy)));
-        g_variant_builder_add(&b, "{sv}", "priority",
-                              g_variant_new_uint32(sevmig_policy_priority(policy)));
-        g_variant_builder_add(&b, "{sv}", "description",
-                              new_string(sevmig_policy_description(policy)));
-        g_variant_builder_add(&b, "{sv}", "state",
-                              new_string(sevmig_policy_state_name(entries[i].state)));
-        g_variant_builder_close(&b);
-    }
+    for (size_t i = 0; i < n; i++)
+        list_one(&b, &entries[i]);
     return g_variant_builder_end(&b);
 }
 

@@ -14,6 +14,7 @@ typedef struct {
     SevmigPolkit *polkit; /* not to be touched once cancelled */
     char *sender;
     char *action;
+    GVariant *details;
     gboolean interactive;
 } Check;
 
@@ -24,6 +25,7 @@ check_free(gpointer data)
 
     g_free(check->sender);
     g_free(check->action);
+    g_variant_unref(check->details);
     g_free(check);
 }
 
@@ -82,6 +84,19 @@ checked(GObject *source, GAsyncResult *result, gpointer user_data)
                                 "not authorized: polkit refuses %s", check->action);
 }
 
+static PolkitDetails *
+details_new(GVariant *variant)
+{
+    PolkitDetails *details = polkit_details_new();
+    GVariantIter iter;
+    const char *key, *value;
+
+    g_variant_iter_init(&iter, variant);
+    while (g_variant_iter_next(&iter, "{&s&s}", &key, &value))
+        polkit_details_insert(details, key, value);
+    return details;
+}
+
 static void
 authority_got(GObject *source, GAsyncResult *result, gpointer user_data)
 {
@@ -90,6 +105,7 @@ authority_got(GObject *source, GAsyncResult *result, gpointer user_data)
     g_autoptr(PolkitAuthority) authority = polkit_authority_get_finish(result, &error);
     const Check *check = g_task_get_task_data(task);
     g_autoptr(PolkitSubject) subject = NULL;
+    g_autoptr(PolkitDetails) details = NULL;
     GCancellable *cancellable = g_task_get_cancellable(task);
 
     if (authority == NULL) {
@@ -99,8 +115,9 @@ authority_got(GObject *source, GAsyncResult *result, gpointer user_data)
     if (!g_cancellable_is_cancelled(cancellable))
         g_set_object(&check->polkit->authority, authority);
     subject = polkit_system_bus_name_new(check->sender);
+    details = details_new(check->details);
     polkit_authority_check_authorization(
-        authority, subject, check->action, NULL,
+        authority, subject, check->action, details,
         check->interactive ? POLKIT_CHECK_AUTHORIZATION_FLAGS_ALLOW_USER_INTERACTION
                            : POLKIT_CHECK_AUTHORIZATION_FLAGS_NONE,
         cancellable, checked, g_steal_pointer(&task));
@@ -108,7 +125,8 @@ authority_got(GObject *source, GAsyncResult *result, gpointer user_data)
 
 void
 sevmig_polkit_check_async(SevmigPolkit *self, const char *sender, const char *action,
-                          gboolean interactive, GAsyncReadyCallback callback, gpointer user_data)
+                          GVariant *details, gboolean interactive, GAsyncReadyCallback callback,
+                          gpointer user_data)
 {
     GTask *task = g_task_new(NULL, self->cancellable, callback, user_data);
     Check *check = g_new0(Check, 1);
@@ -116,6 +134,7 @@ sevmig_polkit_check_async(SevmigPolkit *self, const char *sender, const char *ac
     check->polkit = self;
     check->sender = g_strdup(sender);
     check->action = g_strdup(action);
+    check->details = g_variant_ref_sink(details);
     check->interactive = interactive;
     g_task_set_task_data(task, check, check_free);
     polkit_authority_get_async(self->cancellable, authority_got, task);

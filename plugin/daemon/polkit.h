@@ -15,11 +15,12 @@ SevmigPolkit *sevmig_polkit_new(void);
 void sevmig_polkit_free(SevmigPolkit *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(SevmigPolkit, sevmig_polkit_free)
 
-/* `sender` is the caller's unique bus name. `interactive`: polkit may ask the user, which takes as
-   long as the user takes. */
+/* `sender` is the caller's unique bus name. `details` (a{ss}; consumed if floating) is what
+   polkit's rules may decide by. `interactive`: polkit may ask the user, which takes as long as the
+   user takes. */
 void sevmig_polkit_check_async(SevmigPolkit *self, const char *sender, const char *action,
-                               gboolean interactive, GAsyncReadyCallback callback,
-                               gpointer user_data);
+                               GVariant *details, gboolean interactive,
+                               GAsyncReadyCallback callback, gpointer user_data);
 
 /* TRUE: allowed. Else SEVMIG_ERROR_NOT_AUTHORIZED, also where polkit does not answer. */
 gboolean sevmig_polkit_check_finish(GAsyncResult *result, GError **error);

@@ -1,9 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""sevmigd itself on a private bus, with a polkit that says what the test wants.
-
-libvirt is its test driver, which has no QEMU events: so the daemon runs, but nothing migrates.
-"""
+"""What sevmigd does on its bus."""
 
 import json
 import os
@@ -12,109 +9,19 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 import unittest
 from xml.etree import ElementTree
 
 import dbus
-import dbusmock
+import dbus.lowlevel
+from gi.repository import Gio, GLib
 
-SEVMIGD = os.environ["SEVMIGD"]
+from bus_case import (CASES, GOOD, MANAGER, NAME, PATH, POLICY, PROPERTIES, READ, RELOAD, SEVMIGD, STEER, BusCase,
+                      wait_until)
+
 SEVMIGCTL = os.environ["SEVMIGCTL"]
-DOCUMENTS = pathlib.Path(__file__).resolve().parent.parent / "policy"
-CASES = DOCUMENTS / "explain"
-NAME, PATH = "org.sevmig1", "/org/sevmig1"
-MANAGER = "org.sevmig1.Manager"
-POLKIT = "org.freedesktop.PolicyKit1"
-PROPERTIES = "org.freedesktop.DBus.Properties"
-READ, RELOAD, STEER = "org.sevmig1.read", "org.sevmig1.reload-policies", "org.sevmig1.steer"
-GOOD = "<policy xmlns='urn:sevmig:policy:1' name='{0}'><description>{0}</description></policy>"
-
-
-def wait_until(what, test, seconds=20):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        value = test()
-        if value:
-            return value
-        time.sleep(0.05)
-    raise AssertionError(f"waited in vain until {what}")
-
-
-class BusCase(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.bus_dir = pathlib.Path(tempfile.mkdtemp(prefix="sevmig-bus-"))
-        cls.addClassCleanup(shutil.rmtree, cls.bus_dir)
-        cls.address = f"unix:path={cls.bus_dir}/bus"
-        cls.spawn(["dbus-daemon", "--session", "--nofork", "--nopidfile", f"--address={cls.address}"])
-        wait_until("the bus is there", (cls.bus_dir / "bus").is_socket)
-        os.environ["DBUS_SYSTEM_BUS_ADDRESS"] = cls.address
-        cls.spawn([sys.executable, "-m", "dbusmock", "--system", "--template", "polkitd"])
-        cls.bus = dbus.bus.BusConnection(cls.address)
-        cls.addClassCleanup(cls.bus.close)
-        wait_until("polkit is there", lambda: cls.bus.name_has_owner(POLKIT))
-        cls.authority = dbus.Interface(
-            cls.bus.get_object(POLKIT, "/org/freedesktop/PolicyKit1/Authority"), dbusmock.MOCK_IFACE)
-
-    @classmethod
-    def spawn(cls, command):
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                                   stdin=subprocess.DEVNULL)
-        cls.addClassCleanup(process.wait)
-        cls.addClassCleanup(process.kill)
-
-    def setUp(self):
-        self.dir = pathlib.Path(tempfile.mkdtemp(prefix="sevmig-bus-"))
-        self.addCleanup(shutil.rmtree, self.dir)
-        self.policies = self.dir / "policies"
-        self.policies.mkdir()
-        self.write("default")
-        self.allow(READ)
-        self.process = self.start()
-
-    def tearDown(self):
-        if self.process.poll() is None:
-            self.process.terminate()
-            self.assertEqual(self.process.wait(20), 0, self.log())
-
-    def places(self):
-        """Where the policies are."""
-        return "--policy-dir", str(self.policies), "--ceiling", str(self.dir / "ceiling.xml")
-
-    def start(self, *options):
-        self.log_file = open(self.dir / "log", "ab")
-        process = subprocess.Popen(
-            [SEVMIGD, "--connect", "test:///default", "--bus", self.address, "--state-dir",
-             str(self.dir / "state"), "--log-level", "info", *self.places(), *options],
-            stderr=self.log_file, cwd=CASES)
-        self.log_file.close()
-        wait_until("the name is taken or sevmigd ends",
-                   lambda: self.bus.name_has_owner(NAME) or process.poll() is not None)
-        return process
-
-    def log(self):
-        return (self.dir / "log").read_text()
-
-    def write(self, name, text=None):
-        (self.policies / f"{name}.xml").write_text(text or GOOD.format(name))
-
-    def allow(self, *actions):
-        self.authority.SetAllowed(dbus.Array(actions, signature="s"))
-
-    def call(self, method, *args, interface=MANAGER, path=PATH):
-        proxy = self.bus.get_object(NAME, path, introspect=False)
-        return proxy.get_dbus_method(method, interface)(*args)
-
-    def refuse(self, name, method, *args, **kwargs):
-        with self.assertRaises(dbus.DBusException) as context:
-            self.call(method, *args, **kwargs)
-        self.assertEqual(context.exception.get_dbus_name(), name)
-        return context.exception.get_dbus_message()
-
-    def get(self, name):
-        return self.call("Get", MANAGER, name, interface=PROPERTIES)
+DOCUMENTS = CASES.parent
 
 
 class Reading(BusCase):
@@ -191,12 +98,34 @@ class Refusing(BusCase):
     def test_polkit_is_asked_about_the_caller(self):
         self.allow(READ)
         self.call("ListPolicies")
-        asked = [args for _, name, args in self.authority.GetCalls()
-                 if name == "CheckAuthorization"][-1]
+        asked = self.asked()[-1]
         self.assertEqual(asked[0][0], "system-bus-name")
         self.assertEqual(asked[0][1]["name"], self.bus.get_unique_name())
         self.assertEqual(asked[1], READ)
         self.assertEqual(asked[3] & 1, 0)  # no user interaction unless the message allows it
+
+    def test_polkit_is_told_what_it_is_about(self):
+        self.allow(READ, STEER)
+        self.call("Get", "org.sevmig1.Policy", "File", interface=PROPERTIES, path=POLICY)
+        self.call("GetPolicy", "default")
+        self.refuse("org.sevmig1.Error.NotFound", "GetPolicy", "x" * 300)
+        self.refuse("org.sevmig1.Error.Unavailable", "Probe", "db1")
+        self.assertEqual([(asked[1], asked[2]) for asked in self.asked()[-4:]],
+                         [(READ, {"method": "Get", "policy": "default"}),
+                          (READ, {"method": "GetPolicy", "policy": "default"}),
+                          (READ, {"method": "GetPolicy"}),
+                          (STEER, {"method": "Probe", "domain": "db1"})])
+
+    def test_polkit_may_ask_the_user_if_the_message_says_so(self):
+        for allow in False, True:
+            message = dbus.lowlevel.MethodCallMessage(NAME, PATH, MANAGER, "ReloadPolicies")
+            message.set_allow_interactive_authorization(allow)
+            with self.assertRaises(dbus.DBusException):
+                self.bus.send_message_with_reply_and_block(message, 20)
+            self.assertEqual(self.asked()[-1][3], int(allow))
+
+    def asked(self):
+        return [args for _, name, args in self.authority.GetCalls() if name == "CheckAuthorization"]
 
     def test_properties_cannot_be_set(self):
         with self.assertRaises(dbus.DBusException):
@@ -237,6 +166,60 @@ class Reloading(BusCase):
         self.process.send_signal(signal.SIGHUP)
         wait_until("the error is told", lambda: "third.xml" in self.get("PolicyError"))
         self.assertEqual(len(self.call("ListPolicies")), 2)
+
+
+class PolicyObjects(BusCase):
+    """One for each policy in force, and signals of what a reload changes."""
+
+    def setUp(self):
+        super().setUp()
+        self.allow(READ, RELOAD)
+        flags = Gio.DBusConnectionFlags.AUTHENTICATION_CLIENT | Gio.DBusConnectionFlags.MESSAGE_BUS_CONNECTION
+        watcher = Gio.DBusConnection.new_for_address_sync(self.address, flags, None, None)
+        self.addCleanup(watcher.close_sync, None)
+        self.signals = []
+        watcher.signal_subscribe(NAME, None, None, None, None, 0, self.take)
+        watcher.call_sync("org.freedesktop.DBus", "/", "org.freedesktop.DBus", "GetId", None, None, 0, -1, None)
+
+    def take(self, _bus, _sender, path, _interface, member, arguments):
+        if path.startswith("/org/sevmig1/policy") or member.startswith("Policy"):
+            self.signals.append((path, member, *arguments.unpack()))
+
+    def wait_signals(self, n):
+        def come():
+            while GLib.MainContext.default().iteration(False):
+                pass
+            return len(self.signals) >= n
+        wait_until(f"{n} signals have come", come)
+        return self.signals
+
+    def properties(self, path):
+        return self.call("GetAll", "org.sevmig1.Policy", interface=PROPERTIES, path=path)
+
+    def test_properties(self):
+        path, = [policy["path"] for policy in self.call("ListPolicies")]
+        self.assertEqual(path, POLICY)
+        self.assertEqual(self.properties(path), {"Name": "default", "File": str(self.policies / "default.xml"),
+                                                 "Priority": 50, "Description": "default"})
+        xml = self.call("GetXml", interface="org.sevmig1.Policy", path=path)
+        self.assertEqual(xml, self.call("GetPolicy", "default"))
+        self.assertIn("name=\"default\"", xml)
+
+    def test_reload(self):
+        self.write("a-b")
+        self.write("default", GOOD.format("default").replace(">default<", ">other<"))
+        self.call("ReloadPolicies")
+        added = "/org/sevmig1/policy/a_2db"
+        self.assertCountEqual(self.wait_signals(2), [
+            (PATH, "PolicyAdded", added),
+            (POLICY, "PropertiesChanged", "org.sevmig1.Policy", {"Description": "other"}, [])])
+        self.assertEqual(self.properties(added)["Name"], "a-b")
+        self.signals.clear()
+        (self.policies / "a-b.xml").unlink()
+        self.call("ReloadPolicies")
+        self.assertEqual(self.wait_signals(1), [(PATH, "PolicyRemoved", added)])
+        with self.assertRaises(dbus.DBusException):
+            self.properties(added)
 
 
 def documents(*kinds, root):

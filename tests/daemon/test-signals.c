@@ -25,6 +25,12 @@ nothing(gpointer user_data)
     return "";
 }
 
+static GVariant *
+no_policies(gpointer user_data)
+{
+    return g_variant_new_array(G_VARIANT_TYPE_VARDICT, NULL, 0);
+}
+
 static void
 name_changed(gboolean owned, gpointer user_data)
 {
@@ -34,6 +40,7 @@ name_changed(gboolean owned, gpointer user_data)
 static const SevmigBusOps ops = {
     .libvirt_state = nothing,
     .policy_error = nothing,
+    .list_policies = no_policies,
     .name_changed = name_changed,
 };
 

@@ -250,46 +250,17 @@ test_properties(void)
     sevmig_info_clear(&info);
 }
 
-static char *
-read_source(const char *relative)
-{
-    g_autofree char *path = g_build_filename(g_getenv("SEVMIG_SOURCE"), relative, NULL);
-    g_autoptr(GError) error = NULL;
-    char *text;
-
-    g_file_get_contents(path, &text, NULL, &error);
-    g_assert_no_error(error);
-    return text;
-}
-
-/* An action that polkit does not know is one that it denies to everyone. */
-static void
-check_methods(const GDBusInterfaceInfo *interface, const char *actions, const char *manual)
-{
-    for (GDBusMethodInfo **m = interface->methods; m != NULL && *m != NULL; m++) {
-        const char *action = sevmig_bus_method_action(interface->name, (*m)->name);
-        g_autofree char *declared = g_strdup_printf("<action id=\"%s\">", action);
-        g_autofree char *described = g_strdup_printf(".B %s\n", action);
-
-        g_test_message("%s.%s", interface->name, (*m)->name);
-        g_assert_nonnull(action);
-        g_assert_nonnull(strstr(actions, declared));
-        g_assert_nonnull(strstr(manual, described));
-    }
-}
-
-/* Each method of the interface has its action, and each action its entry for polkit and a line in
- * sevmigd(8). */
+/* The build makes the rows; what they are for is in the table of tests/hosts. */
 static void
 test_methods(void)
 {
-    g_autofree char *actions = read_source("plugin/data/org.sevmig1.policy");
-    g_autofree char *page = read_source("plugin/man/sevmigd.8");
-    g_autoptr(GString) manual = g_string_new(page);
-
-    g_string_replace(manual, "\\-", "-", 0);
-    check_methods(&org_sevmig1_manager_interface, actions, manual->str);
-    check_methods(&org_sevmig1_migration_interface, actions, manual->str);
+    g_assert_cmpstr(sevmig_bus_method_action(SEVMIG_MANAGER_INTERFACE, "ListPolicies"), ==,
+                    "org.sevmig1.read");
+    g_assert_cmpstr(sevmig_bus_method_action(SEVMIG_MIGRATION_INTERFACE, "Steer"), ==,
+                    "org.sevmig1.steer");
+    g_assert_cmpstr(sevmig_bus_method_action(SEVMIG_POLICY_INTERFACE, "GetAll"), ==,
+                    "org.sevmig1.read");
+    g_assert_null(sevmig_bus_method_action(SEVMIG_MANAGER_INTERFACE, "Set"));
     g_assert_null(sevmig_bus_method_action(SEVMIG_MANAGER_INTERFACE, "NoSuchMethod"));
     g_assert_null(sevmig_bus_method_action("org.example", "ListPolicies"));
 }
@@ -297,7 +268,7 @@ test_methods(void)
 static void
 test_path(void)
 {
-    g_autofree char *path = sevmig_bus_path("20260101T000000.5-a/b");
+    g_autofree char *path = sevmig_bus_path("/org/sevmig1/migration/", "20260101T000000.5-a/b");
 
     g_assert_true(g_variant_is_object_path(path));
     g_assert_cmpstr(path, ==, "/org/sevmig1/migration/20260101T000000_2e5_2da_2fb");

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""sevmigd itself on a private bus, with a polkit that says what the test wants.
+
+libvirt is its test driver, which has no QEMU events: so the daemon runs, but nothing migrates.
+"""
+
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+import dbus
+import dbusmock
+
+SEVMIGD = os.environ["SEVMIGD"]
+CASES = pathlib.Path(__file__).resolve().parent.parent / "policy" / "explain"
+NAME, PATH = "org.sevmig1", "/org/sevmig1"
+MANAGER, POLICY = "org.sevmig1.Manager", "/org/sevmig1/policy/default"
+POLKIT = "org.freedesktop.PolicyKit1"
+PROPERTIES = "org.freedesktop.DBus.Properties"
+READ, RELOAD, STEER = "org.sevmig1.read", "org.sevmig1.reload-policies", "org.sevmig1.steer"
+GOOD = "<policy xmlns='urn:sevmig:policy:1' name='{0}'><description>{0}</description></policy>"
+
+
+def wait_until(what, test, seconds=20):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        value = test()
+        if value:
+            return value
+        time.sleep(0.05)
+    raise AssertionError(f"waited in vain until {what}")
+
+
+class BusCase(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.bus_dir = pathlib.Path(tempfile.mkdtemp(prefix="sevmig-bus-"))
+        cls.addClassCleanup(shutil.rmtree, cls.bus_dir)
+        cls.address = f"unix:path={cls.bus_dir}/bus"
+        cls.spawn(["dbus-daemon", "--session", "--nofork", "--nopidfile", f"--address={cls.address}"])
+        wait_until("the bus is there", (cls.bus_dir / "bus").is_socket)
+        os.environ["DBUS_SYSTEM_BUS_ADDRESS"] = cls.address
+        cls.spawn([sys.executable, "-m", "dbusmock", "--system", "--template", "polkitd"])
+        cls.bus = dbus.bus.BusConnection(cls.address)
+        cls.addClassCleanup(cls.bus.close)
+        wait_until("polkit is there", lambda: cls.bus.name_has_owner(POLKIT))
+        cls.authority = dbus.Interface(
+            cls.bus.get_object(POLKIT, "/org/freedesktop/PolicyKit1/Authority"), dbusmock.MOCK_IFACE)
+
+    @classmethod
+    def spawn(cls, command):
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                                   stdin=subprocess.DEVNULL)
+        cls.addClassCleanup(process.wait)
+        cls.addClassCleanup(process.kill)
+
+    def setUp(self):
+        self.dir = pathlib.Path(tempfile.mkdtemp(prefix="sevmig-bus-"))
+        self.addCleanup(shutil.rmtree, self.dir)
+        self.policies = self.dir / "policies"
+        self.policies.mkdir()
+        self.write("default")
+        self.allow(READ)
+        self.process = self.start()
+
+    def tearDown(self):
+        if self.process.poll() is None:
+            self.process.terminate()
+            self.assertEqual(self.process.wait(20), 0, self.log())
+
+    def places(self):
+        """Where the policies are."""
+        return "--policy-dir", str(self.policies), "--ceiling", str(self.dir / "ceiling.xml")
+
+    def start(self, *options):
+        self.log_file = open(self.dir / "log", "ab")
+        process = subprocess.Popen(
+            [SEVMIGD, "--connect", "test:///default", "--bus", self.address, "--state-dir",
+             str(self.dir / "state"), "--log-level", "info", *self.places(), *options],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self.log_file, cwd=CASES)
+        self.log_file.close()
+        wait_until("the name is taken or sevmigd ends",
+                   lambda: self.bus.name_has_owner(NAME) or process.poll() is not None)
+        return process
+
+    def log(self):
+        return (self.dir / "log").read_text()
+
+    def write(self, name, text=None):
+        (self.policies / f"{name}.xml").write_text(text or GOOD.format(name))
+
+    def allow(self, *actions):
+        self.authority.SetAllowed(dbus.Array(actions, signature="s"))
+
+    def call(self, method, *args, interface=MANAGER, path=PATH):
+        proxy = self.bus.get_object(NAME, path, introspect=False)
+        return proxy.get_dbus_method(method, interface)(*args)
+
+    def refuse(self, name, method, *args, **kwargs):
+        with self.assertRaises(dbus.DBusException) as context:
+            self.call(method, *args, **kwargs)
+        self.assertEqual(context.exception.get_dbus_name(), name)
+        return context.exception.get_dbus_message()
+
+    def get(self, name):
+        return self.call("Get", MANAGER, name, interface=PROPERTIES)
