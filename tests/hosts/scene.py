@@ -19,7 +19,7 @@ from lab import firmware, guests, migrate
 from lab.bus import Daemon
 from lab.error import LabError
 from lab.guests import Guest
-from lab.hosts import BUILD, HOSTS, RUN, Host, other
+from lab.hosts import BUILD, HOSTS, RUN, TOP, Host, other
 
 # A guest that writes flat out over most of its memory: nothing but a throttle lets it converge.
 BUSY = "pattern=uniform rate=0 ws=64"
@@ -68,14 +68,23 @@ def is_alive(pid: int) -> bool:
         return False
 
 
-def start_sevmigd(host: Host, *options: str) -> None:
+def start_daemon(host: Host, program: str, *argv: str) -> None:
     """As the lab's bring-up does; its output goes on in the same log."""
-    with open(BUILD / "lab" / host.name / "log" / "sevmigd.log", "ab") as log:
-        process = subprocess.Popen(host.command(["setsid", "/usr/libexec/sevmigd", *options]),
-                                   stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-    (RUN / host.name / "pids" / "sevmigd").write_text(f"{process.pid}\n")
+    with open(BUILD / "lab" / host.name / "log" / f"{program}.log", "ab") as log:
+        process = subprocess.Popen(host.command(["setsid", *argv]), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    (RUN / host.name / "pids" / program).write_text(f"{process.pid}\n")
+
+
+def start_sevmigd(host: Host, *options: str) -> None:
+    start_daemon(host, "sevmigd", str(TOP / "tests/lab/sevmigd-as-service"), *options)
     wait_until(f"sevmigd of host {host}",
                lambda: host.run(["sevmigctl", "list"], check=False).returncode == 0)
+
+
+def start_libvirtd(host: Host) -> None:
+    start_daemon(host, "libvirtd", "libvirtd", "--listen")
+    wait_until(f"libvirtd of host {host}",
+               lambda: host.run(["virsh", "-c", "qemu:///system", "version"], check=False).returncode == 0)
 
 
 def write_on_host(host: Host, path: str, text: str) -> None:

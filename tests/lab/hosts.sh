@@ -104,7 +104,7 @@ host_services() {
     host_daemon "$host" libvirtd libvirtd --listen
     wait_for 20 "libvirtd on host $host" "$log/libvirtd.log" \
         host_run "$host" virsh -c qemu:///system version
-    host_daemon "$host" sevmigd /usr/libexec/sevmigd
+    host_daemon "$host" sevmigd "$top/tests/lab/sevmigd-as-service"
     wait_for 10 "sevmigd on host $host" "$log/sevmigd.log" host_run "$host" sevmigctl list
 }
 
