@@ -32,7 +32,7 @@ sevmig_bus_caller_enter(SevmigBus *self, const char *sender, GError **error)
                 "%u calls of %s are under way; expected at most that: wait for answers", MOST_CALLS,
                 sender);
     if (!caller->told)
-        sevmig_log(G_LOG_LEVEL_WARNING, NULL, "refusing calls: %s", (*error)->message);
+        sevmig_log(SEVMIG_MESSAGE_CALLER_BUSY, NULL, "refusing calls: %s", (*error)->message);
     caller->told = TRUE;
     return FALSE;
 }

@@ -386,7 +386,7 @@ authorized(GObject *source_object, GAsyncResult *result, gpointer user_data)
         request_run(g_steal_pointer(&request));
         return;
     }
-    sevmig_log(G_LOG_LEVEL_INFO, NULL, "%s refused to %s: %s", request->row->method,
+    sevmig_log(SEVMIG_MESSAGE_INFO, NULL, "%s refused to %s: %s", request->row->method,
                g_dbus_method_invocation_get_sender(request->invocation), error->message);
     request_return_error(request, g_steal_pointer(&error));
 }

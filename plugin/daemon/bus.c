@@ -164,7 +164,7 @@ sevmig_bus_object_new(SevmigBus *self, const GDBusInterfaceInfo *interface, cons
     object->path = path;
     if (object_register(object, &error))
         return object;
-    sevmig_log(G_LOG_LEVEL_WARNING, NULL, "cannot show %s on the bus: %s, ignoring", path,
+    sevmig_log(SEVMIG_MESSAGE_NOT_ON_BUS, NULL, "cannot show %s on the bus: %s, ignoring", path,
                error->message);
     sevmig_bus_object_free(object);
     return NULL;

@@ -232,7 +232,7 @@ bus_name_changed(gboolean owned, gpointer user_data)
     SevmigDaemon *self = user_data;
 
     if (!owned) {
-        sevmig_log(G_LOG_LEVEL_CRITICAL, NULL,
+        sevmig_log(SEVMIG_MESSAGE_NAME_LOST, NULL,
                    "cannot have the bus name: another sevmigd has it, or the bus does not let us, "
                    "or is gone");
         self->failed = TRUE;

@@ -66,7 +66,7 @@ session_ended(SevmigSession *session, gpointer user_data)
 
     g_hash_table_steal(self->running, info->uuid);
     if (!sevmig_history_add(self->history, info, &error))
-        sevmig_log(G_LOG_LEVEL_WARNING, NULL, "%s, ignoring", error->message);
+        sevmig_log(SEVMIG_MESSAGE_HISTORY_NOT_WRITTEN, NULL, "%s, ignoring", error->message);
     sevmig_metrics_ended(self->metrics, info);
     sevmig_bus_ended(self->bus, info);
     session_remember(self, session);
@@ -107,8 +107,8 @@ watcher_found(const SevmigOutgoing *outgoing, gpointer user_data)
     if (self->stopping)
         return;
     if (resolution == NULL) {
-        sevmig_log(G_LOG_LEVEL_WARNING, NULL, "domain %s migrates ungoverned: %s", outgoing->name,
-                   error->message);
+        sevmig_log(SEVMIG_MESSAGE_UNGOVERNED, NULL, "domain %s migrates ungoverned: %s",
+                   outgoing->name, error->message);
         return;
     }
     setup.actuator = sevmig_actuator_new_libvirt(outgoing->domain);
@@ -164,7 +164,7 @@ watcher_resumed(const char *uuid, gpointer user_data)
 static void
 watcher_ready(gpointer user_data)
 {
-    sevmig_log(G_LOG_LEVEL_MESSAGE, NULL, "watching for migrations");
+    sevmig_log(SEVMIG_MESSAGE_WATCHING, NULL, "watching for migrations");
 }
 
 static void

@@ -127,7 +127,7 @@ link_opened(GObject *source_object, GAsyncResult *result, gpointer user_data)
     if (connection == NULL) {
         /* Once per reason: the retries of a libvirtd that is down are no news. */
         if (g_strcmp0(link->state, error->message) != 0)
-            sevmig_log(G_LOG_LEVEL_WARNING, NULL, "%s, trying again", error->message);
+            sevmig_log(SEVMIG_MESSAGE_LIBVIRT_LOST, NULL, "%s, trying again", error->message);
         link->attempts++;
         link_set_state(link, error->message);
         link_wait(link);
@@ -138,7 +138,7 @@ link_opened(GObject *source_object, GAsyncResult *result, gpointer user_data)
     if (virConnectRegisterCloseCallback(connection, link_on_close, link->cut, NULL) < 0)
         virResetLastError(); /* a driver without a wire is never cut off */
     link_set_state(link, "connected");
-    sevmig_log(G_LOG_LEVEL_MESSAGE, NULL, "connected to %s", link->uri);
+    sevmig_log(SEVMIG_MESSAGE_LIBVIRT_CONNECTED, NULL, "connected to %s", link->uri);
     link->ops->opened(link, connection, link->user_data);
 }
 
@@ -201,7 +201,7 @@ sevmig_link_drop(SevmigLink *link, const char *reason)
 {
     if (link->connection == NULL)
         return;
-    sevmig_log(G_LOG_LEVEL_WARNING, NULL, "%s, trying again", reason);
+    sevmig_log(SEVMIG_MESSAGE_LIBVIRT_LOST, NULL, "%s, trying again", reason);
     link_release_connection(link);
     link_set_state(link, reason);
     link->ops->closed(link, reason, link->user_data);

@@ -132,21 +132,25 @@ sevmig_log_install(GLogLevelFlags level)
 }
 
 void
-sevmig_log(GLogLevelFlags level, const SevmigLogContext *context, const char *format, ...)
+sevmig_log(SevmigMessage message, const SevmigLogContext *context, const char *format, ...)
 {
     static const SevmigLogContext none = {0};
     const SevmigLogContext *c = context != NULL ? context : &none;
     const char *values[] = {c->domain, c->uuid, c->migration, c->phase};
-    GLogField fields[3 + G_N_ELEMENTS(shown)];
-    g_autofree char *message = NULL;
+    const char *id = sevmig_message_id(message);
+    GLogLevelFlags level = sevmig_message_level(message);
+    GLogField fields[4 + G_N_ELEMENTS(shown)];
+    g_autofree char *text = NULL;
     gsize n = 0;
     va_list args;
 
     G_STATIC_ASSERT(G_N_ELEMENTS(values) == G_N_ELEMENTS(shown));
     va_start(args, format);
-    message = g_strdup_vprintf(format, args);
+    text = g_strdup_vprintf(format, args);
     va_end(args);
-    fields[n++] = (GLogField){"MESSAGE", message, -1};
+    fields[n++] = (GLogField){"MESSAGE", text, -1};
+    if (id != NULL)
+        fields[n++] = (GLogField){"MESSAGE_ID", id, -1};
     fields[n++] = (GLogField){"PRIORITY", levels[level_index(level)].priority, -1};
     fields[n++] = (GLogField){"GLIB_DOMAIN", LOG_DOMAIN, -1};
     for (gsize i = 0; i < G_N_ELEMENTS(shown); i++) {

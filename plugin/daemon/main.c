@@ -120,13 +120,13 @@ run_daemon(const SevmigDaemonOptions *options)
 
     run.daemon = sevmig_daemon_new(options, on_quit, &run, &error);
     if (run.daemon == NULL) {
-        sevmig_log(G_LOG_LEVEL_CRITICAL, NULL, "cannot start: %s", error->message);
+        sevmig_log(SEVMIG_MESSAGE_CANNOT_START, NULL, "cannot start: %s", error->message);
         return EXIT_FAILURE;
     }
     sources[0] = g_unix_signal_add(SIGTERM, on_terminate, &run);
     sources[1] = g_unix_signal_add(SIGINT, on_terminate, &run);
     sources[2] = g_unix_signal_add(SIGHUP, on_hangup, &run);
-    sevmig_log(G_LOG_LEVEL_MESSAGE, NULL, "sevmigd %s", SEVMIG_VERSION);
+    sevmig_log(SEVMIG_MESSAGE_STARTED, NULL, "sevmigd %s", SEVMIG_VERSION);
     g_main_loop_run(loop);
     for (gsize i = 0; i < G_N_ELEMENTS(sources); i++)
         g_source_remove(sources[i]);

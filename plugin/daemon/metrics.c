@@ -127,7 +127,8 @@ metrics_due(gpointer user_data)
     if (metrics_write(self, &error)) {
         self->failing = FALSE;
     } else if (!self->failing) {
-        sevmig_log(G_LOG_LEVEL_WARNING, NULL, "no metrics: %s, trying on", error->message);
+        sevmig_log(SEVMIG_MESSAGE_METRICS_NOT_WRITTEN, NULL, "no metrics: %s, trying on",
+                   error->message);
         self->failing = TRUE;
     }
     metrics_schedule(self, self->running->len > 0 ? ACTIVE_INTERVAL_MS : IDLE_INTERVAL_MS);

@@ -123,7 +123,7 @@ sevmig_outgoing_list(virConnectPtr connection, GError **error)
         if (found != NULL)
             g_ptr_array_add(list, found);
         else if (local != NULL)
-            sevmig_log(G_LOG_LEVEL_WARNING, NULL, "%s, ignoring", local->message);
+            sevmig_log(SEVMIG_MESSAGE_LOOK_FAILED, NULL, "%s, ignoring", local->message);
         virDomainFree(domains[i]);
     }
     free(domains);

@@ -56,15 +56,16 @@ sevmig_policies_reload(SevmigPolicies *self, guint *count, GError **error)
         *count = sevmig_policy_store_count(self->store);
         g_free(self->error);
         self->error = g_strdup("");
-        sevmig_log(G_LOG_LEVEL_MESSAGE, NULL, "%u policies in force", *count);
+        sevmig_log(SEVMIG_MESSAGE_POLICIES_IN_FORCE, NULL, "%u policies in force", *count);
         return TRUE;
     }
     for (guint i = 0; i < issues->len; i++) {
         g_autofree char *line = sevmig_policy_issue_format(issues->pdata[i]);
 
-        sevmig_log(G_LOG_LEVEL_WARNING, NULL, "%s", line);
+        sevmig_log(SEVMIG_MESSAGE_POLICY_FAULT, NULL, "%s", line);
     }
-    sevmig_log(G_LOG_LEVEL_WARNING, NULL, "policies not reloaded, %u stay in force: %s",
+    sevmig_log(SEVMIG_MESSAGE_POLICIES_NOT_RELOADED, NULL,
+               "policies not reloaded, %u stay in force: %s",
                sevmig_policy_store_count(self->store), local->message);
     g_free(self->error);
     self->error = g_utf8_make_valid(local->message, -1);

@@ -42,7 +42,7 @@ session_apply(SevmigSession *self, const SevmigControlParams *params, const char
     g_autofree char *note =
         g_strdup_printf("%s by %s%s%s", what, origin->who, *origin->why ? ": " : "", origin->why);
 
-    sevmig_session_log(self, G_LOG_LEVEL_MESSAGE, "%s", note);
+    sevmig_session_log(self, SEVMIG_MESSAGE_CHANGED, "%s", note);
     sevmig_info_set(&self->info.note, note);
     session_set_steers(self, !params->observe_only);
     sevmig_steering_change(self->steering, params, origin);

@@ -37,7 +37,7 @@ session_end(SevmigSession *self)
     sevmig_info_set(&self->info.state, "ended");
     sevmig_session_step(self, self->outcome, self->end_us);
     sevmig_session_undo_pause(self);
-    sevmig_session_log(self, G_LOG_LEVEL_MESSAGE,
+    sevmig_session_log(self, SEVMIG_MESSAGE_MIGRATION_ENDED,
                        "ended after %" G_GUINT64_FORMAT " ms, downtime %" G_GUINT64_FORMAT
                        " ms%s%s",
                        self->info.elapsed_us / 1000, self->info.downtime_us / 1000,
@@ -196,8 +196,8 @@ session_released(GObject *source_object, GAsyncResult *result, gpointer user_dat
 
     if (!self->actuator->ops->exchange_finish(self->actuator, result, &status, &error) &&
         self->ops != NULL)
-        sevmig_session_log(self, G_LOG_LEVEL_WARNING, "not released: %s, the lease will do it",
-                           error->message);
+        sevmig_session_log(self, SEVMIG_MESSAGE_NOT_RELEASED,
+                           "not released: %s, the lease will do it", error->message);
     if (self->ops != NULL)
         session_end(self);
     sevmig_session_let_go(self);
@@ -219,7 +219,7 @@ sevmig_session_release(SevmigSession *self, const char *why, gboolean reachable)
 
     if (self->state == SEVMIG_STATE_ENDED || self->state == SEVMIG_STATE_RELEASING)
         return;
-    sevmig_session_log(self, G_LOG_LEVEL_MESSAGE, "releasing: %s", why);
+    sevmig_session_log(self, SEVMIG_MESSAGE_RELEASING, "releasing: %s", why);
     if (self->state != SEVMIG_STATE_FINISHING) {
         self->outcome = SEVMIG_EVENT_RELEASE;
         sevmig_info_set(&self->info.error, why);

@@ -6,6 +6,7 @@
 #ifndef SEVMIGD_SESSION_PRIVATE_H
 #define SEVMIGD_SESSION_PRIVATE_H
 
+#include "messages.h"
 #include "session.h"
 #include "steering.h"
 
@@ -49,7 +50,7 @@ struct SevmigSession {
     gboolean warned;     /* about an answer that breaks the contract */
 };
 
-void sevmig_session_log(const SevmigSession *self, GLogLevelFlags level, const char *format, ...)
+void sevmig_session_log(const SevmigSession *self, SevmigMessage message, const char *format, ...)
     G_GNUC_PRINTF(3, 4);
 
 /* A reference for a call under way, and its return. The actuator goes with the last call after the

@@ -26,7 +26,7 @@ session_call_failed(SevmigSession *self, const GError *error)
         return TRUE;
     }
     if ((error->domain == QMPC_ERROR && !refused) || refused != (self->refusals > 0)) {
-        sevmig_session_log(self, self->warned ? G_LOG_LEVEL_DEBUG : G_LOG_LEVEL_WARNING,
+        sevmig_session_log(self, self->warned ? SEVMIG_MESSAGE_DEBUG : SEVMIG_MESSAGE_NO_STATISTICS,
                            "no statistics: %s", error->message);
         self->warned = TRUE;
     }
@@ -36,7 +36,7 @@ session_call_failed(SevmigSession *self, const GError *error)
     if (self->refusals < MOST_REFUSALS)
         sevmig_steering_tune_failed(self->steering);
     else if (self->refusals == MOST_REFUSALS)
-        sevmig_session_log(self, G_LOG_LEVEL_WARNING, "giving up what QEMU refuses: %s",
+        sevmig_session_log(self, SEVMIG_MESSAGE_TUNE_REFUSED, "giving up what QEMU refuses: %s",
                            error->message);
     return FALSE;
 }

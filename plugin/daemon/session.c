@@ -7,7 +7,7 @@
 #define TICK_MS 100u
 
 void
-sevmig_session_log(const SevmigSession *self, GLogLevelFlags level, const char *format, ...)
+sevmig_session_log(const SevmigSession *self, SevmigMessage message, const char *format, ...)
 {
     const SevmigLogContext context = {
         .domain = self->info.domain,
@@ -21,7 +21,7 @@ sevmig_session_log(const SevmigSession *self, GLogLevelFlags level, const char *
     va_start(args, format);
     text = g_strdup_vprintf(format, args);
     va_end(args);
-    sevmig_log(level, &context, "%s", text);
+    sevmig_log(message, &context, "%s", text);
 }
 
 /* --- Steps, and what follows from them --- */
@@ -33,7 +33,7 @@ session_commanded(GObject *source_object, GAsyncResult *result, gpointer user_da
     g_autoptr(GError) error = NULL;
 
     if (!self->actuator->ops->command_finish(self->actuator, result, &error))
-        sevmig_session_log(self, G_LOG_LEVEL_WARNING, "%s", error->message);
+        sevmig_session_log(self, SEVMIG_MESSAGE_COMMAND_FAILED, "%s", error->message);
     /* Nothing else is commanded until a pause has returned. */
     self->pausing = FALSE;
     if (self->ops != NULL)
@@ -53,17 +53,17 @@ session_act(SevmigSession *self, const SevmigAction *action)
 {
     gboolean note = action->type == SEVMIG_ACTION_NOTE;
 
-    sevmig_session_log(self, note ? G_LOG_LEVEL_DEBUG : G_LOG_LEVEL_INFO,
+    sevmig_session_log(self, note ? SEVMIG_MESSAGE_DEBUG : SEVMIG_MESSAGE_INFO,
                        note ? "%s" : "%s: %s %" G_GINT64_FORMAT, action->reason,
                        sevmig_action_name(action->type), (gint64)action->value);
     if (!self->steers || self->state != SEVMIG_STATE_RUNNING)
         return;
     if (action->type == SEVMIG_ACTION_PAUSE) {
-        sevmig_session_log(self, G_LOG_LEVEL_MESSAGE, "pausing the guest: %s", action->reason);
+        sevmig_session_log(self, SEVMIG_MESSAGE_PAUSING, "pausing the guest: %s", action->reason);
         self->paused = self->pausing = TRUE;
         sevmig_session_command(self, SEVMIG_COMMAND_PAUSE);
     } else if (action->type == SEVMIG_ACTION_ABORT) {
-        sevmig_session_log(self, G_LOG_LEVEL_MESSAGE, "cancelling the migration: %s",
+        sevmig_session_log(self, SEVMIG_MESSAGE_CANCELLING, "cancelling the migration: %s",
                            action->reason);
         sevmig_session_command(self, SEVMIG_COMMAND_ABORT);
     }
@@ -84,10 +84,11 @@ sevmig_session_step(SevmigSession *self, SevmigEventType type, gint64 now_us)
     SevmigPhase after = sevmig_steering_phase(self->steering);
 
     if (error != NULL)
-        sevmig_session_log(self, G_LOG_LEVEL_WARNING, "%s, recording no more", error->message);
+        sevmig_session_log(self, SEVMIG_MESSAGE_RECORD_STOPPED, "%s, recording no more",
+                           error->message);
     sevmig_session_clock(self, now_us);
     if (after != before)
-        sevmig_session_log(self, G_LOG_LEVEL_MESSAGE, "phase %s", sevmig_phase_name(after));
+        sevmig_session_log(self, SEVMIG_MESSAGE_PHASE, "phase %s", sevmig_phase_name(after));
     for (size_t i = 0; i < actions->n; i++)
         session_act(self, &actions->list[i]);
     if (self->ops != NULL && self->ops->changed != NULL)
@@ -100,7 +101,7 @@ sevmig_session_observe(SevmigSession *self, const char *note)
     self->steers = FALSE;
     sevmig_info_set(&self->info.state, "observed");
     sevmig_info_set(&self->info.note, note);
-    sevmig_session_log(self, G_LOG_LEVEL_MESSAGE, "observing only: %s", note);
+    sevmig_session_log(self, SEVMIG_MESSAGE_OBSERVING, "observing only: %s", note);
 }
 
 /* --- Events --- */
@@ -152,12 +153,12 @@ sevmig_session_migration_event(SevmigSession *self, const QmpcEvent *event)
 {
     if (self->state != SEVMIG_STATE_RUNNING && self->state != SEVMIG_STATE_QUIET)
         return;
-    sevmig_session_log(self, G_LOG_LEVEL_DEBUG, "event %u %s", event->type,
+    sevmig_session_log(self, SEVMIG_MESSAGE_DEBUG, "event %u %s", event->type,
                        qmpc_migration_status_name(event->status));
     if (event->type == QMPC_EVENT_MIGRATION) {
         session_status(self, event->status);
     } else if (event->type == QMPC_EVENT_SEV_LEASE_EXPIRED && self->steers) {
-        sevmig_session_log(self, G_LOG_LEVEL_WARNING,
+        sevmig_session_log(self, SEVMIG_MESSAGE_LEASE_EXPIRED,
                            "the lease ran out, QEMU is back at its defaults");
         sevmig_session_step(self, SEVMIG_EVENT_LEASE_EXPIRED, g_get_monotonic_time());
     }
@@ -219,7 +220,8 @@ session_fill(SevmigSession *self, const SevmigSessionSetup *setup)
                                                        &SEVMIG_RECORDER_LIMITS, &error);
 
         if (recorder == NULL) {
-            sevmig_session_log(self, G_LOG_LEVEL_WARNING, "%s, recording nothing", error->message);
+            sevmig_session_log(self, SEVMIG_MESSAGE_RECORD_STOPPED, "%s, recording nothing",
+                               error->message);
             return;
         }
         sevmig_info_set(&self->info.record_file, sevmig_recorder_path(recorder));
@@ -260,7 +262,7 @@ sevmig_session_new(const SevmigSessionSetup *setup, const SevmigSessionOps *ops,
 void
 sevmig_session_start(SevmigSession *self)
 {
-    sevmig_session_log(self, G_LOG_LEVEL_MESSAGE, "migration found, policy %s (%s)",
+    sevmig_session_log(self, SEVMIG_MESSAGE_MIGRATION_FOUND, "migration found, policy %s (%s)",
                        *self->info.policy != '\0' ? self->info.policy : "none",
                        *self->info.policy_source != '\0' ? self->info.policy_source
                                                          : self->info.note);

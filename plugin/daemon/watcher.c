@@ -104,7 +104,8 @@ look_done(GObject *source_object, GAsyncResult *result, gpointer user_data)
         return;
     g_hash_table_steal_extended(self->looks, look->uuid, (gpointer *)&key, (gpointer *)&kept);
     if (error != NULL)
-        sevmig_log(G_LOG_LEVEL_WARNING, NULL, "a migration, perhaps: %s, ignoring", error->message);
+        sevmig_log(SEVMIG_MESSAGE_LOOK_FAILED, NULL, "a migration, perhaps: %s, ignoring",
+                   error->message);
     if (found == NULL)
         return;
     watcher_tell(self, found);
@@ -146,11 +147,11 @@ on_monitor_event(virConnectPtr connection, virDomainPtr domain, const char *name
     if (self->ops == NULL || virDomainGetUUIDString(domain, uuid) < 0)
         return;
     if (!qmpc_event_parse(name, details, &event, &error)) {
-        sevmig_log(G_LOG_LEVEL_WARNING, NULL, "event of domain %s: %s, ignoring",
+        sevmig_log(SEVMIG_MESSAGE_EVENT_NOT_UNDERSTOOD, NULL, "event of domain %s: %s, ignoring",
                    virDomainGetName(domain), error->message);
         return;
     }
-    sevmig_log(G_LOG_LEVEL_DEBUG, NULL, "domain %s: %s %s", virDomainGetName(domain), name,
+    sevmig_log(SEVMIG_MESSAGE_DEBUG, NULL, "domain %s: %s %s", virDomainGetName(domain), name,
                details != NULL ? details : "");
     kept = g_hash_table_lookup(self->looks, uuid);
     if (event.type == QMPC_EVENT_MIGRATION && event.status == QMPC_MIGRATION_SETUP &&
