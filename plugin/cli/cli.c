@@ -60,6 +60,8 @@ static const Verb verbs[] = {
      ANY_NUMBER, verb_tune, tune_options, tune_help},
     {"report", "ID|DOMAIN|FILE", "write a page that shows how a migration went", 1, 1, verb_report,
      report_options, report_help},
+    {"doctor", "", "check that this host has what SEV guests need", 0, 0, verb_doctor,
+     doctor_options, doctor_help},
     {"version", "", "tell the versions of sevmigctl and sevmigd", 0, 0, verb_version},
 };
 

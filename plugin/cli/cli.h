@@ -116,6 +116,7 @@ CliExit verb_simulate(Cli *cli);
 CliExit verb_replay(Cli *cli);
 CliExit verb_tune(Cli *cli);
 CliExit verb_report(Cli *cli);
+CliExit verb_doctor(Cli *cli);
 CliExit verb_version(Cli *cli);
 
 /* Their options, where they have some of their own, and what --help says below them. */
@@ -128,6 +129,7 @@ void history_options(GOptionContext *context, Cli *cli);
 void report_options(GOptionContext *context, Cli *cli);
 void tune_options(GOptionContext *context, Cli *cli);
 void preflight_options(GOptionContext *context, Cli *cli);
+void doctor_options(GOptionContext *context, Cli *cli);
 void simulate_options(GOptionContext *context, Cli *cli);
 void replay_options(GOptionContext *context, Cli *cli);
 extern const char assign_help[];
@@ -135,6 +137,7 @@ extern const char explain_help[];
 extern const char switch_help[];
 extern const char steer_help[];
 extern const char preflight_help[];
+extern const char doctor_help[];
 extern const char simulate_help[];
 extern const char replay_help[];
 extern const char report_help[];

@@ -26,25 +26,38 @@ domain_clear(Domain *self)
         virConnectClose(self->connection);
 }
 
-gboolean
-domain_open(const Cli *cli, const char *name, Domain *self, GError **error)
+static const char *
+uri_of(const Cli *cli)
 {
     const char *fallback = g_getenv("LIBVIRT_DEFAULT_URI");
     if (fallback == NULL || *fallback == '\0')
         fallback = SEVMIG_DEFAULT_URI;
-    const char *uri = cli->uri != NULL ? cli->uri : fallback;
+    return cli->uri != NULL ? cli->uri : fallback;
+}
+
+virConnectPtr
+domain_connect(const Cli *cli, GError **error)
+{
+    const char *uri = uri_of(cli);
     sevmig_libvirt_silence();
-    self->name = name;
-    self->connection = virConnectOpenAuth(uri, virConnectAuthPtrDefault, 0);
-    if (self->connection == NULL) {
+    virConnectPtr connection = virConnectOpenAuth(uri, virConnectAuthPtrDefault, 0);
+    if (connection == NULL)
         sevmig_libvirt_error_set(error, "cannot connect to %s (--uri chooses another)", uri);
+    return connection;
+}
+
+gboolean
+domain_open(const Cli *cli, const char *name, Domain *self, GError **error)
+{
+    self->name = name;
+    self->connection = domain_connect(cli, error);
+    if (self->connection == NULL)
         return FALSE;
-    }
     self->domain = virDomainLookupByName(self->connection, name);
     if (self->domain == NULL && g_uuid_string_is_valid(name))
         self->domain = virDomainLookupByUUIDString(self->connection, name);
     if (self->domain == NULL)
-        sevmig_libvirt_error_set(error, "domain %s of %s", name, uri);
+        sevmig_libvirt_error_set(error, "domain %s of %s", name, uri_of(cli));
     return self->domain != NULL;
 }
 

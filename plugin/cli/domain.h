@@ -16,6 +16,9 @@ typedef struct {
     const char *name; /* as the user named it */
 } Domain;
 
+/* At --uri or libvirt's default; NULL with `error`. */
+virConnectPtr domain_connect(const Cli *cli, GError **error);
+
 /* By name or UUID, at --uri or libvirt's default. */
 gboolean domain_open(const Cli *cli, const char *name, Domain *self, GError **error);
 void domain_clear(Domain *self);

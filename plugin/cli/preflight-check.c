@@ -10,30 +10,10 @@
 #include "sevmig-policy-domain.h"
 #include "sevmig-policy-resolve.h"
 
-static void
-check_clear(gpointer data)
-{
-    Check *check = data;
-    g_free(check->found);
-    g_free(check->mend);
-}
-
-void
-preflight_add(Preflight *self, const char *name, CheckState state, const char *found,
-              const char *mend)
-{
-    Check check = {name, state, text_printable(found), g_strdup(state == CHECK_GOOD ? "" : mend)};
-    g_array_append_val(self->checks, check);
-}
-
 gboolean
 preflight_can(const Preflight *self)
 {
-    for (guint i = 0; i < self->checks->len; i++) {
-        if (g_array_index(self->checks, Check, i).state != CHECK_GOOD)
-            return FALSE;
-    }
-    return self->policy != NULL;
+    return checks_count(self->checks, CHECK_GOOD) == self->checks->len && self->policy != NULL;
 }
 
 /* --- By libvirt --- */
@@ -61,12 +41,12 @@ check_running(Preflight *self)
         gboolean good = *states[i].mend == '\0';
         if (states[i].state != state)
             continue;
-        preflight_add(self, "running", good ? CHECK_GOOD : CHECK_BAD, states[i].found,
-                      states[i].mend);
+        checks_add(self->checks, "running", good ? CHECK_GOOD : CHECK_BAD, states[i].found,
+                   states[i].mend);
         return good;
     }
-    preflight_add(self, "running", CHECK_UNKNOWN, "libvirt does not say",
-                  "look at it with \"virsh domstate\"");
+    checks_add(self->checks, "running", CHECK_UNKNOWN, "libvirt does not say",
+               "look at it with \"virsh domstate\"");
     return FALSE;
 }
 
@@ -74,9 +54,9 @@ static gboolean
 check_idle(Preflight *self)
 {
     gboolean busy = domain_is_busy(&self->of);
-    preflight_add(self, "at rest", busy ? CHECK_BAD : CHECK_GOOD,
-                  busy ? "it is being migrated, saved or copied" : "yes",
-                  "wait for the end of it, \"virsh domjobinfo\" shows how far it is");
+    checks_add(self->checks, "at rest", busy ? CHECK_BAD : CHECK_GOOD,
+               busy ? "it is being migrated, saved or copied" : "yes",
+               "wait for the end of it, \"virsh domjobinfo\" shows how far it is");
     return !busy;
 }
 
@@ -87,15 +67,14 @@ check_security(Preflight *self, const char *xml)
     g_autoptr(SevmigDomain) domain = sevmig_domain_parse(xml, strlen(xml), issues);
     if (domain == NULL) {
         const SevmigPolicyIssue *issue = issues->pdata[0];
-        preflight_add(self, "launch security", CHECK_UNKNOWN, issue->text,
-                      "look at \"virsh dumpxml\"");
+        checks_add(self->checks, "launch security", CHECK_UNKNOWN, issue->text,
+                   "look at \"virsh dumpxml\"");
         return;
     }
     const char *type = domain->launch_security;
-    preflight_add(
-        self, "launch security", strcmp(type, "sev") == 0 ? CHECK_GOOD : CHECK_BAD,
-        *type != '\0' ? type : "none",
-        "sevmig is for <launchSecurity type='sev'>; libvirt alone migrates what needs none");
+    checks_add(self->checks, "launch security", strcmp(type, "sev") == 0 ? CHECK_GOOD : CHECK_BAD,
+               *type != '\0' ? type : "none",
+               "sevmig is for <launchSecurity type='sev'>; libvirt alone migrates what needs none");
 }
 
 static char *
@@ -108,8 +87,8 @@ describe(Preflight *self)
     if (copy != NULL)
         return copy;
     sevmig_libvirt_error_set(&error, "its description");
-    preflight_add(self, "launch security", CHECK_UNKNOWN, error->message,
-                  "look at \"virsh dumpxml\"");
+    checks_add(self->checks, "launch security", CHECK_UNKNOWN, error->message,
+               "look at \"virsh dumpxml\"");
     return NULL;
 }
 
@@ -129,9 +108,8 @@ take_abilities(Preflight *self, GVariant *abilities)
         self->inputs.inputs[INPUT_PAGES] = (Input){(double)pages, ORIGIN_MEASURED};
     g_autofree char *found = steerable ? g_strdup_printf("can be steered, firmware %s", firmware)
                                        : g_steal_pointer(&reason);
-    preflight_add(
-        self, "QEMU", steerable ? CHECK_GOOD : CHECK_BAD, found,
-        "run it on the patched QEMU: <emulator> in its XML, then a restart of the domain");
+    checks_add(self->checks, "QEMU", steerable ? CHECK_GOOD : CHECK_BAD, found,
+               "run it on the patched QEMU: <emulator> in its XML, then a restart of the domain");
 }
 
 static void
@@ -141,8 +119,9 @@ check_qemu(Cli *cli, Preflight *self)
     g_autoptr(GVariant) answer =
         remote_call(cli, "Probe", g_variant_new("(s)", self->name), "(a{sv})", &error);
     if (answer == NULL) {
-        preflight_add(
-            self, "QEMU", remote_is_absent(error) ? CHECK_BAD : CHECK_UNKNOWN, error->message,
+        checks_add(
+            self->checks, "QEMU", remote_is_absent(error) ? CHECK_BAD : CHECK_UNKNOWN,
+            error->message,
             "sevmigd must run on the domain's own host and let this user ask (org.sevmig1.steer)");
         return;
     }
@@ -227,16 +206,15 @@ check_policy(Cli *cli, Preflight *self, const char *xml)
         self->policy = choose_is_policy_file(word) ? choose_policy(&cli->trial, word, &error)
                                                    : get_policy(cli, word, &error);
     }
-    preflight_add(self, "policy", self->policy != NULL ? CHECK_GOOD : CHECK_BAD,
-                  self->policy != NULL ? sevmig_policy_name(self->policy) : error->message,
-                  "\"sevmigctl policy explain\" and \"sevmigctl policy list\" show what there is");
+    checks_add(self->checks, "policy", self->policy != NULL ? CHECK_GOOD : CHECK_BAD,
+               self->policy != NULL ? sevmig_policy_name(self->policy) : error->message,
+               "\"sevmigctl policy explain\" and \"sevmigctl policy list\" show what there is");
 }
 
 void
 preflight_check(Cli *cli, Preflight *self)
 {
-    self->checks = g_array_new(FALSE, FALSE, sizeof(Check));
-    g_array_set_clear_func(self->checks, check_clear);
+    self->checks = checks_new();
     self->name = g_strdup(virDomainGetName(self->of.domain));
     virDomainGetUUIDString(self->of.domain, self->uuid);
     g_autofree char *xml = describe(self);

@@ -2,14 +2,6 @@
 #include "preflight.h"
 
 static const struct {
-    const char *mark, *word;
-} check_states[] = {
-    [CHECK_GOOD] = {"+", "good"},
-    [CHECK_BAD] = {"!", "bad"},
-    [CHECK_UNKNOWN] = {"?", "unknown"},
-};
-
-static const struct {
     const char *text, *word;
 } origins[] = {
     [ORIGIN_MEASURED] = {"measured now", "measured"},
@@ -84,25 +76,6 @@ amount(guint64 value, gboolean percent)
 }
 
 static void
-put_checks(GString *out, const Preflight *self, guint width)
-{
-    static const TextColumn columns[] = {{"", FALSE, 0}, {"CHECK", FALSE, 0}, {"FOUND", FALSE, 0}};
-    g_autoptr(GPtrArray) rows = g_ptr_array_new();
-    for (guint i = 0; i < self->checks->len; i++) {
-        const Check *check = &g_array_index(self->checks, Check, i);
-        g_ptr_array_add(rows, (gpointer)check_states[check->state].mark);
-        g_ptr_array_add(rows, (gpointer)check->name);
-        g_ptr_array_add(rows, check->found);
-    }
-    text_table(out, columns, G_N_ELEMENTS(columns), rows, width);
-    for (guint i = 0; i < self->checks->len; i++) {
-        const Check *check = &g_array_index(self->checks, Check, i);
-        if (*check->mend != '\0')
-            g_string_append_printf(out, "%s: %s\n", check->name, check->mend);
-    }
-}
-
-static void
 put_inputs(GString *out, const Preflight *self, guint width)
 {
     static const TextColumn columns[] = {
@@ -158,7 +131,7 @@ preflight_render(GString *out, const Preflight *self, guint width)
     g_autofree char *name = text_printable(self->name);
     gboolean can = preflight_can(self);
     g_string_append_printf(out, "%s: %s\n", name, can ? "can migrate" : "cannot migrate now");
-    put_checks(out, self, width);
+    checks_put(out, self->checks, width);
     if (self->policy != NULL)
         g_string_append_printf(out, "governed by %s: %s\n", sevmig_policy_name(self->policy),
                                self->policy_why);
@@ -173,22 +146,6 @@ preflight_render(GString *out, const Preflight *self, guint width)
 }
 
 /* --- JSON --- */
-
-static void
-checks_json(GString *out, const Preflight *self)
-{
-    json_open(out, "checks", '[');
-    for (guint i = 0; i < self->checks->len; i++) {
-        const Check *check = &g_array_index(self->checks, Check, i);
-        json_open(out, NULL, '{');
-        json_string(out, "check", check->name);
-        json_string(out, "state", check_states[check->state].word);
-        json_string(out, "found", check->found);
-        json_string(out, "mend", check->mend);
-        json_close(out, '}');
-    }
-    json_close(out, ']');
-}
 
 static void
 inputs_json(GString *out, const Preflight *self)
@@ -245,7 +202,7 @@ preflight_json(GString *out, const Preflight *self)
     json_string(out, "domain", self->name);
     json_string(out, "uuid", self->uuid);
     json_bool(out, "can_migrate", preflight_can(self));
-    checks_json(out, self);
+    checks_json(out, self->checks);
     json_string(out, "policy", self->policy != NULL ? sevmig_policy_name(self->policy) : "");
     json_string(out, "policy_reason", self->policy_why != NULL ? self->policy_why : "");
     if (self->has_forecast) {

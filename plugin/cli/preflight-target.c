@@ -84,13 +84,14 @@ check_other_host(Preflight *self, virConnectPtr target)
     g_autofree char *here = host_uuid(self->of.connection);
     g_autofree char *there = host_uuid(target);
     if (here == NULL || there == NULL)
-        preflight_add(self, "another host", CHECK_UNKNOWN, "libvirt does not say which host it is",
-                      "compare <uuid> in \"virsh capabilities\" of both");
+        checks_add(self->checks, "another host", CHECK_UNKNOWN,
+                   "libvirt does not say which host it is",
+                   "compare <uuid> in \"virsh capabilities\" of both");
     else if (strcmp(here, there) == 0)
-        preflight_add(self, "another host", CHECK_BAD, "both have the same UUID",
-                      "name the other host; two that share one need a host_uuid in libvirtd.conf");
+        checks_add(self->checks, "another host", CHECK_BAD, "both have the same UUID",
+                   "name the other host; two that share one need a host_uuid in libvirtd.conf");
     else
-        preflight_add(self, "another host", CHECK_GOOD, "yes", "");
+        checks_add(self->checks, "another host", CHECK_GOOD, "yes", "");
 }
 
 static void
@@ -103,12 +104,12 @@ check_name(Preflight *self, virConnectPtr target)
         virDomainGetUUIDString(namesake, uuid);
     gboolean taken = namesake != NULL && strcmp(uuid, self->uuid) != 0;
     gboolean runs = twin != NULL && virDomainIsActive(twin) == 1;
-    preflight_add(self, "name there", taken || runs ? CHECK_BAD : CHECK_GOOD,
-                  taken  ? "another domain has it"
-                  : runs ? "this domain runs there too"
-                         : "free",
-                  taken ? "rename one of them with \"virsh domrename\""
-                        : "find out which of the two is the right one before anything else");
+    checks_add(self->checks, "name there", taken || runs ? CHECK_BAD : CHECK_GOOD,
+               taken  ? "another domain has it"
+               : runs ? "this domain runs there too"
+                      : "free",
+               taken ? "rename one of them with \"virsh domrename\""
+                     : "find out which of the two is the right one before anything else");
     if (namesake != NULL)
         virDomainFree(namesake);
     if (twin != NULL)
@@ -125,8 +126,8 @@ check_emulator(Preflight *self, virConnectPtr target, const Needs *needs)
                                                  needs->machine, needs->type, 0);
     if (text == NULL) {
         sevmig_libvirt_error_set(&error, "%s", needs->emulator);
-        preflight_add(self, "emulator there", CHECK_BAD, error->message,
-                      "install the patched QEMU there under the same path");
+        checks_add(self->checks, "emulator there", CHECK_BAD, error->message,
+                   "install the patched QEMU there under the same path");
         return;
     }
     g_autoptr(SevmigXmlDoc) doc = read_capabilities(text);
@@ -134,11 +135,11 @@ check_emulator(Preflight *self, virConnectPtr target, const Needs *needs)
         doc != NULL ? sevmig_xml_child(doc->root, "", "features") : NULL;
     const SevmigXmlNode *sev = features != NULL ? sevmig_xml_child(features, "", "sev") : NULL;
     const char *supported = sev != NULL ? sevmig_xml_attr(sev, "supported") : NULL;
-    preflight_add(self, "emulator there", CHECK_GOOD, found, "");
-    preflight_add(self, "SEV there", g_strcmp0(supported, "yes") == 0 ? CHECK_GOOD : CHECK_BAD,
-                  g_strcmp0(supported, "yes") == 0 ? "yes" : "that QEMU finds no SEV firmware",
-                  "look at \"virsh domcapabilities\" there, and at /dev/sev; libvirt asks again "
-                  "after a restart");
+    checks_add(self->checks, "emulator there", CHECK_GOOD, found, "");
+    checks_add(self->checks, "SEV there", g_strcmp0(supported, "yes") == 0 ? CHECK_GOOD : CHECK_BAD,
+               g_strcmp0(supported, "yes") == 0 ? "yes" : "that QEMU finds no SEV firmware",
+               "look at \"virsh domcapabilities\" there, and at /dev/sev; libvirt asks again "
+               "after a restart");
 }
 
 static void
@@ -149,14 +150,14 @@ check_cpu(Preflight *self, virConnectPtr target, const Needs *needs)
                                                 needs->machine, needs->type, needs->cpu,
                                                 VIR_CONNECT_COMPARE_CPU_FAIL_INCOMPATIBLE);
     if (result > VIR_CPU_COMPARE_INCOMPATIBLE) {
-        preflight_add(self, "CPU there", CHECK_GOOD, "has what the domain's CPU has", "");
+        checks_add(self->checks, "CPU there", CHECK_GOOD, "has what the domain's CPU has", "");
         return;
     }
     gboolean lacks = virGetLastErrorCode() == VIR_ERR_CPU_INCOMPATIBLE;
     sevmig_libvirt_error_set(&error, "the domain's CPU");
-    preflight_add(self, "CPU there", lacks ? CHECK_BAD : CHECK_UNKNOWN, error->message,
-                  "give the domain a CPU model that both hosts have "
-                  "(\"virsh hypervisor-cpu-baseline\")");
+    checks_add(self->checks, "CPU there", lacks ? CHECK_BAD : CHECK_UNKNOWN, error->message,
+               "give the domain a CPU model that both hosts have "
+               "(\"virsh hypervisor-cpu-baseline\")");
 }
 
 /* What is free, and what the kernel gives back for the asking. 0: not told. */
@@ -188,11 +189,11 @@ check_memory(Preflight *self, virConnectPtr target)
     g_autofree char *free_there = text_bytes(there);
     g_autofree char *found = g_strdup_printf("%s to be had, %s needed", free_there, of);
     if (there == 0)
-        preflight_add(self, "memory there", CHECK_UNKNOWN, "libvirt does not say",
-                      "\"virsh nodememstats\" there");
+        checks_add(self->checks, "memory there", CHECK_UNKNOWN, "libvirt does not say",
+                   "\"virsh nodememstats\" there");
     else
-        preflight_add(self, "memory there", there > wanted ? CHECK_GOOD : CHECK_BAD, found,
-                      "move or stop other guests there");
+        checks_add(self->checks, "memory there", there > wanted ? CHECK_GOOD : CHECK_BAD, found,
+                   "move or stop other guests there");
 }
 
 static gboolean
@@ -201,16 +202,16 @@ check_connection(Preflight *self, virConnectPtr target, const char *uri)
     g_autoptr(GError) error = NULL;
     if (target == NULL) {
         sevmig_libvirt_error_set(&error, "%s", uri);
-        preflight_add(self, "destination", CHECK_BAD, error->message,
-                      "name it as for \"virsh migrate\"; libvirtd must run there and let this "
-                      "user in");
+        checks_add(self->checks, "destination", CHECK_BAD, error->message,
+                   "name it as for \"virsh migrate\"; libvirtd must run there and let this "
+                   "user in");
         return FALSE;
     }
     unsigned long version = 0;
     virConnectGetLibVersion(target, &version);
     g_autofree char *found = g_strdup_printf("libvirt %lu.%lu.%lu", version / 1000000,
                                              version / 1000 % 1000, version % 1000);
-    preflight_add(self, "destination", CHECK_GOOD, found, "");
+    checks_add(self->checks, "destination", CHECK_GOOD, found, "");
     return TRUE;
 }
 

@@ -5,21 +5,9 @@
 #ifndef SEVMIGCTL_PREFLIGHT_H
 #define SEVMIGCTL_PREFLIGHT_H
 
+#include "checks.h"
 #include "domain.h"
 #include "forecast.h"
-
-typedef enum {
-    CHECK_GOOD,
-    CHECK_BAD,
-    CHECK_UNKNOWN, /* could not be told */
-} CheckState;
-
-typedef struct {
-    const char *name;
-    CheckState state;
-    char *found;
-    char *mend; /* "" where there is nothing to mend */
-} Check;
 
 typedef struct {
     Domain of;
@@ -40,9 +28,6 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Preflight, preflight_clear)
 void preflight_check(Cli *cli, Preflight *self);
 /* Part of it: asks libvirt at `uri` whether the domain of that XML can come there. */
 void preflight_check_target(Preflight *self, const char *xml, const char *uri);
-/* One more of `checks`. The texts are copied; `mend` is for one that is not good. */
-void preflight_add(Preflight *self, const char *name, CheckState state, const char *found,
-                   const char *mend);
 /* Every check is good. */
 gboolean preflight_can(const Preflight *self);
 

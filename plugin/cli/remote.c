@@ -12,8 +12,8 @@ bus_name(const Cli *cli)
     return cli->connect != NULL ? cli->connect : "the system bus";
 }
 
-static gboolean
-ensure_bus(Cli *cli, GError **error)
+gboolean
+remote_open(Cli *cli, GError **error)
 {
     if (cli->bus != NULL)
         return TRUE;
@@ -79,7 +79,7 @@ call(Cli *cli, const char *path, const char *interface, const char *method, GVar
     g_autoptr(GVariant) owned = parameters != NULL ? g_variant_ref_sink(parameters) : NULL;
     g_autoptr(GError) failure = NULL;
     (void)SEVMIG_ERROR; /* registers the names by which errors come over the bus */
-    if (!ensure_bus(cli, error))
+    if (!remote_open(cli, error))
         return NULL;
     GVariant *value = g_dbus_connection_call_sync(
         cli->bus, SEVMIG_BUS_NAME, path, interface, method, owned, G_VARIANT_TYPE(reply),

@@ -9,6 +9,9 @@
 
 #include "cli.h"
 
+/* The bus of --connect, once for all calls, which do it themselves. */
+gboolean remote_open(Cli *cli, GError **error);
+
 /* Calls a method of the manager; the reply must be of type `reply`. */
 GVariant *remote_call(Cli *cli, const char *method, GVariant *parameters, const char *reply,
                       GError **error);
