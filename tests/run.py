@@ -30,6 +30,7 @@ PYTHON_SUITES = {
     "bench": ("tests/bench", "the benchmarks' own arithmetic"),
     "report": ("tests/report", "the pages of sevmigctl report, in a browser"),
     "metrics": ("tests/metrics", "sevmigd's figures, in Prometheus"),
+    "packages": ("tests/packages", "the Debian packages, in a clean Debian 13"),
     "hosts": ("tests/hosts", "two libvirt hosts"),
 }
 

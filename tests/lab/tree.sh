@@ -10,8 +10,8 @@ suite=trixie
 : "${top:?}" "${build:?}" "${run:?}"
 
 tree_packages=(
-    # to build the plugin
-    gcc libc6-dev make ninja-build meson pkgconf libglib2.0-dev libglib2.0-dev-bin libjson-c-dev
+    # to build the plugin, and packages of it
+    build-essential debhelper lintian ninja-build meson pkgconf libglib2.0-dev libglib2.0-dev-bin libjson-c-dev
     libxml2-dev libvirt-dev libvirt-glib-1.0-dev libpolkit-gobject-1-dev libssl-dev
     libseccomp-dev libncurses-dev libjs-chart.js
     # to build QEMU
@@ -95,25 +95,31 @@ tree_mirror() {
     say "${found%/}"
 }
 
-tree_key() {
-    printf '%s\n' "$suite" "${tree_packages[@]}" | sha256sum | cut -c1-16
+# key_of PACKAGE...: what identifies a tree of these packages.
+key_of() {
+    printf '%s\n' "$suite" "$@" | sha256sum | cut -c1-16
 }
 
-tree_bootstrap() {
-    local mirror=$1 new=$build/root.new entry=()
-    local kind
+# bootstrap DIRECTORY MIRROR PACKAGE...: a Debian tree in place of what is there.
+bootstrap() {
+    local directory=$1 mirror=$2 entry=() kind
+    shift 2
     for kind in deb deb-src; do
         entry+=("$kind $mirror $suite main" "$kind $mirror $suite-updates main")
     done
-    rm -rf --one-file-system -- "$new"
+    rm -rf --one-file-system -- "$directory"
     mmdebstrap --mode=root --variant=apt --skip=check/empty \
         --keyring=/usr/share/keyrings/debian-archive-keyring.gpg \
         --aptopt='Apt::Install-Recommends "false"' \
         --dpkgopt=force-unsafe-io --dpkgopt='path-exclude=/usr/share/doc/*' \
         --dpkgopt='path-exclude=/usr/share/locale/*' \
-        --include="$(IFS=,; echo "ca-certificates,${tree_packages[*]}")" \
-        "$suite" "$new" "${entry[@]}"
-    tree_key >"$new/.sevmig-lab"
+        --include="$(IFS=,; echo "ca-certificates,$*")" "$suite" "$directory" "${entry[@]}"
+}
+
+tree_bootstrap() {
+    local new=$build/root.new
+    bootstrap "$new" "$1" "${tree_packages[@]}"
+    key_of "${tree_packages[@]}" >"$new/.sevmig-lab"
     rm -rf --one-file-system -- "$build/root"
     mv -- "$new" "$build/root"
     tree_run apt-get update
@@ -122,7 +128,8 @@ tree_bootstrap() {
 tree_make() {
     [[ $(uname -m) == x86_64 ]] || die "the lab runs x86-64 guests and needs an x86-64 machine"
     host_needs
-    [[ $(cat "$build/root/.sevmig-lab" 2>/dev/null) == "$(tree_key)" ]] && return
+    [[ $(cat "$build/root/.sevmig-lab" 2>/dev/null) == "$(key_of "${tree_packages[@]}")" ]] &&
+        return
     host_any_up && die "the tree must be made anew and the hosts still use it: run '$0 down' first"
     local mirror
     mirror=$(tree_mirror)

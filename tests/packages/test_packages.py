@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The Debian packages: are they sound, and do they install, upgrade and go without a trace?"""
+
+import os
+import shutil
+import subprocess
+import tempfile
+import unittest
+from pathlib import Path
+
+from container import Container
+
+BUILD = Path(os.environ.get("SEVMIG_BUILD", Path(__file__).resolve().parents[2] / "build"))
+PACKAGES = BUILD / "packages"
+CLEAN = BUILD / "clean"
+NAMES = ("sevmig", "sevmig-doc", "swpsp")
+POLICY = ("<policy xmlns='urn:sevmig:policy:1' name='site'><goals><downtime unit='ms'>250</downtime></goals>"
+          "</policy>")
+
+
+def package(name: str) -> Path:
+    found = sorted(PACKAGES.glob(f"{name}_*.deb"))
+    if len(found) != 1:
+        raise AssertionError(f"{PACKAGES} has {len(found)} packages {name}")
+    return found[0]
+
+
+def newer(path: Path, directory: Path) -> Path:
+    """The same package as the next version."""
+    tree = directory / f"{path.stem}.tree"
+    made = directory / f"newer-{path.name}"
+    subprocess.run(["dpkg-deb", "--raw-extract", path, tree], check=True)
+    control = tree / "DEBIAN/control"
+    text = control.read_text()
+    control.write_text(text.replace("\nVersion: ", "\nVersion: 1:", 1))
+    subprocess.run(["dpkg-deb", "--root-owner-group", "--build", tree, made], check=True, stdout=subprocess.DEVNULL)
+    shutil.rmtree(tree)
+    return made
+
+
+class Built(unittest.TestCase):
+    def test_lintian(self):
+        changes = list(PACKAGES.glob("sevmig_*.changes"))
+        self.assertEqual(len(changes), 1)
+        done = subprocess.run(["lintian", "--allow-root", "--display-info", "--fail-on", "error,warning,info",
+                               changes[0]], capture_output=True, text=True, check=False)
+        self.assertEqual((done.returncode, done.stdout + done.stderr), (0, ""))
+
+    def test_everything_is_packaged(self):
+        """What meson installs is in exactly one package."""
+        owners: dict[str, list[str]] = {}
+        for name in NAMES:
+            listing = subprocess.run(["dpkg-deb", "--fsys-tarfile", package(name)], capture_output=True, check=True)
+            names = subprocess.run(["tar", "-t"], input=listing.stdout, capture_output=True, check=True).stdout
+            for entry in names.decode().splitlines():
+                if not entry.endswith("/"):
+                    owners.setdefault(entry.removeprefix(".").removesuffix(".gz"), []).append(name)
+        self.assertEqual({path: names for path, names in owners.items() if len(names) > 1}, {})
+        installed = {f"/{path.relative_to(BUILD / 'install.plugin')}"
+                     for path in (BUILD / "install.plugin").rglob("*") if path.is_symlink() or path.is_file()}
+        self.assertGreater(len(installed), 30)
+        self.assertEqual(installed - set(owners), set())
+
+
+class Installed(unittest.TestCase):
+    """In the order of a package's life."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.host = Container(CLEAN)
+        cls.addClassCleanup(cls.host.close)
+        cls.host.run("systemctl", "start", "libvirtd")
+
+    def put(self, *paths):
+        for path in paths:
+            shutil.copy(path, self.host.share)
+        return [f"/mnt/{path.name}" for path in paths]
+
+    def files(self):
+        """All there is, but for what dpkg, systemd and libvirt keep books in."""
+        found = self.host.says("find", "/", "-xdev", "(", "-path", "/var/lib/dpkg", "-o", "-path", "/var/log", "-o",
+                               "-path", "/var/cache", "-o", "-path", "/var/lib/libvirt", "-o", "-path",
+                               "/var/lib/systemd", "-o", "-path", "/tmp", "-o", "-path", "/var/tmp", "-o", "-path", "/mnt", ")",
+                               "-prune", "-o", "-print")
+        return set(found.splitlines())
+
+    def reloads(self):
+        return self.host.says("journalctl", "--unit=libvirtd", "--output=cat").count("Reloaded libvirtd.service")
+
+    def failed_units(self):
+        return self.host.says("systemctl", "list-units", "--failed", "--plain", "--no-legend")
+
+    def main_pid(self):
+        return int(self.host.says("systemctl", "show", "--property=MainPID", "--value", "sevmigd"))
+
+    def assert_serves(self):
+        self.host.wait("sevmigd serves", "sevmigctl", "list")
+        self.assertEqual(self.failed_units(), "")
+        self.assertEqual(self.host.says("ps", "-o", "user=", "-p", str(self.main_pid())), "sevmig")
+
+    def test_life(self):
+        before = self.files()
+        with self.subTest("install"):
+            self.install()
+        with self.subTest("upgrade"):
+            self.upgrade()
+        with self.subTest("remove"):
+            self.remove()
+        with self.subTest("purge"):
+            self.purge(before)
+
+    def install(self):
+        self.host.run("dpkg", "--install", *self.put(package("sevmig"), package("swpsp")))
+        self.assert_serves()
+        self.assertEqual(self.host.says("systemctl", "is-enabled", "sevmigd"), "enabled")
+        # libvirtd sees a new hook when it is reloaded, and not before.
+        self.assertEqual(self.reloads(), 1)
+        self.assertIn("default", self.host.says("sevmigctl", "policy", "list"))
+        # A firmware that protects nothing starts when somebody asks for it.
+        self.assertEqual(self.host.run("systemctl", "is-active", "swpsp", check=False).stdout.strip(), "inactive")
+        self.assertEqual(self.host.run("systemctl", "is-enabled", "swpsp", check=False).stdout.strip(), "disabled")
+        self.host.run("systemctl", "start", "swpsp")
+        self.host.wait("swpsp answers", "swpspctl", "stats")
+
+    def upgrade(self):
+        """State and an administrator's files stay; the new daemon runs."""
+        old = self.main_pid()
+        self.host.run("sh", "-c", 'printf %s "$1" >/etc/sevmig/policies/site.xml', "put", POLICY)
+        self.host.run("install", "-o", "sevmig", "-g", "sevmig", "-m", "640", "/etc/hostname", "/var/lib/sevmig/kept")
+        with tempfile.TemporaryDirectory() as directory:
+            made = [newer(package(name), Path(directory)) for name in ("sevmig", "swpsp")]
+            self.host.run("dpkg", "--install", *self.put(*made))
+        self.assert_serves()
+        self.assertNotEqual(self.main_pid(), old)
+        self.assertIn("site", self.host.says("sevmigctl", "policy", "list"))
+        self.assertEqual(self.host.says("stat", "--format=%U %a", "/var/lib/sevmig/kept"), "sevmig 640")
+
+    def remove(self):
+        reloads = self.reloads()
+        self.host.run("dpkg", "--remove", "sevmig", "swpsp")
+        self.assertEqual(self.failed_units(), "")
+        for path in ("/usr/libexec/sevmigd", "/etc/libvirt/hooks/qemu.d/sevmig",
+                     "/usr/lib/systemd/system/sevmigd.service"):
+            self.assertEqual(self.host.run("test", "-e", path, check=False).returncode, 1, path)
+        for path in ("/etc/sevmig/policies/site.xml", "/var/lib/sevmig/kept"):
+            self.host.run("test", "-e", path)
+        self.assertEqual(self.reloads(), reloads + 1)
+        self.assertEqual(self.host.run("pgrep", "sevmigd|swpsp", check=False).stdout, "")
+
+    def purge(self, before):
+        self.host.run("dpkg", "--purge", "sevmig", "swpsp")
+        # Users stay, as Debian's do: files of theirs may be anywhere.
+        books = {"/etc/passwd-", "/etc/shadow-", "/etc/group-", "/etc/gshadow-", "/etc/.pwd.lock"}
+        self.assertEqual(self.files() - before - books, set())
+
+
+if __name__ == "__main__":
+    unittest.main()
