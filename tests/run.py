@@ -179,9 +179,10 @@ def main():
     for suite in options.suites:
         if suite not in known:
             parser.error(f"'{suite}' is not a suite: say one of {', '.join(known)}")
-    if options.check:  # of the arguments alone
-        return 0
     chosen = options.suites or known
+    if options.check:  # the arguments alone; what is going to run
+        print(f" {' '.join(chosen)} ")
+        return 0
     tally = Tally()
     times = []
     for suite in known:

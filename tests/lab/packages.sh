@@ -13,18 +13,28 @@ clean_packages=(
     libvirt-glib-1.0-0 libjson-c5 libncursesw6 libseccomp2
 )
 
+# packages_build DIRECTORY [VARIABLE=VALUE]...
 packages_build() {
-    rm -rf --one-file-system -- "$build/packages"
-    mkdir -p "$build/packages/sevmig"
+    local directory=$1
+    shift
+    rm -rf --one-file-system -- "$directory"
+    mkdir -p "$directory/sevmig"
     tar -C "$top" --exclude=./build --exclude=./.git --exclude=__pycache__ -cf - . |
-        tar -C "$build/packages/sevmig" -xf -
-    tree_run sh -ec '
-        cd "$1" && DEB_BUILD_OPTIONS=parallel=$(nproc) dpkg-buildpackage --build=binary --no-sign
-    ' packages "$build/packages/sevmig"
+        tar -C "$directory/sevmig" -xf -
+    tree_run env "$@" sh -ec '
+        cd "$1"
+        DEB_BUILD_OPTIONS="parallel=$(nproc) ${DEB_BUILD_OPTIONS-}" dpkg-buildpackage --build=binary --no-sign
+    ' packages "$directory/sevmig"
 }
 
 build_packages() {
-    step packages "build Debian packages (build/packages)" packages_build
+    step packages "build Debian packages (build/packages)" packages_build "$build/packages"
+}
+
+# For the tests: under another path, at another time of another place, they must come out the same.
+build_packages_again() {
+    step packages "build them again, to compare" \
+        packages_build "$build/packages.again" TZ=Pacific/Auckland LC_ALL=C DEB_BUILD_OPTIONS=nocheck
 }
 
 clean_make() {

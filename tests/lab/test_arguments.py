@@ -27,10 +27,16 @@ class Arguments(unittest.TestCase):
 
     def test_good(self):
         for program, words in ((BENCH, "qemu --runs 3"), (BENCH, "sim --random 1"), (DEMO, ""),
-                               (FUZZ, "--seconds 1"), (SOAK, "--migrations 1 --seed 7"), (TEST, "lab source")):
+                               (FUZZ, "--seconds 1"), (SOAK, "--migrations 1 --seed 7")):
             with self.subTest(program=program[0], words=words):
                 done = self.check(program, words)
                 self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "", ""))
+
+    def test_suites(self):
+        """What is going to run: the lab makes what these suites need."""
+        self.assertEqual(self.check(TEST, "lab source").stdout, " lab source \n")
+        self.assertEqual(self.check(TEST, "lab --pattern x").stdout, " lab \n")
+        self.assertIn(" hosts ", self.check(TEST, "--pattern x").stdout)
 
     def test_wrong(self):
         for program, words, why in (

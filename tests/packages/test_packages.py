@@ -46,6 +46,14 @@ class Built(unittest.TestCase):
                                changes[0]], capture_output=True, text=True, check=False)
         self.assertEqual((done.returncode, done.stdout + done.stderr), (0, ""))
 
+    def test_reproducible(self):
+        """Built twice, under another path, time zone and language, each is the same to the last byte."""
+        built = sorted(path.name for path in PACKAGES.glob("*.deb"))
+        self.assertGreater(len(built), len(NAMES))
+        for name in built:
+            same = (PACKAGES / name).read_bytes() == (BUILD / "packages.again" / name).read_bytes()
+            self.assertTrue(same, name)
+
     def test_everything_is_packaged(self):
         """What meson installs is in exactly one package."""
         owners: dict[str, list[str]] = {}
