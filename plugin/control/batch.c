@@ -33,8 +33,8 @@ best_batch(const SevmigControl *self, double shape)
     const SevmigSample *s = &self->intake.last;
     double step = s->max_command_pages > 0 ? s->max_command_pages : 1;
     double most = fmax(step, s->max_batch_pages);
-    double hold =
-        self->params.batch_hold_us > 0 ? (double)self->params.batch_hold_us : HOLD_DEFAULT_US;
+    uint64_t limit_us = sevmig_law_hold_us(self);
+    double hold = limit_us > 0 ? (double)limit_us : HOLD_DEFAULT_US;
     double page_us = fw->a_cmd_us * shape + fw->b_us;
     double useful = fmax(BATCH_COMMANDS_LEAST * step, fw->a_submit_us / (SUBMIT_SHARE * page_us));
     double batch = floor(fmin(fmin((hold - fw->a_submit_us) / page_us, useful), most));
@@ -56,8 +56,8 @@ choose_batch(SevmigControl *self)
     double hold_us = sevmig_firmware_hold_us(&self->firmware, best, shape);
     bool over = now > 0 && best < now &&
                 sevmig_firmware_hold_us(&self->firmware, now, shape) >
-                    OVER_HOLD * (double)self->params.batch_hold_us &&
-                self->params.batch_hold_us > 0;
+                    OVER_HOLD * (double)sevmig_law_hold_us(self) &&
+                sevmig_law_hold_us(self) > 0;
 
     if (now > 0 && !over) {
         if (self->now_us - self->batch_changed_us < SETTLE_US)

@@ -103,7 +103,10 @@ struct SevmigControl {
     uint64_t relax_max_us;
     unsigned let_go_ticks; /* samples since QEMU may switch over */
     int64_t batch_changed_us;
-    uint64_t downtime_us; /* measured; 0 before the end */
+    bool held;             /* by the arbiter; until the word to send has arrived, too, ... */
+    int64_t turn_us;       /* ... which is some time after it came */
+    uint64_t turn_hold_us; /* of the firmware by one submission; 0: no limit */
+    uint64_t downtime_us;  /* measured; 0 before the end */
     SevmigEnding ending;
     SevmigIntake intake;
     SevmigFirmware firmware;
@@ -122,6 +125,12 @@ bool sevmig_law_has(const SevmigControl *self, SevmigPart part);
 
 /* True when goal `a` was given and ranks before `b`. */
 bool sevmig_law_outranks(const SevmigControl *self, SevmigGoal a, SevmigGoal b);
+
+/* How long one submission may hold the firmware, by policy and arbiter; 0: neither says. */
+uint64_t sevmig_law_hold_us(const SevmigControl *self);
+
+/* Held no longer, whatever the arbiter says. */
+void sevmig_law_send(SevmigControl *self, const char *why);
 
 /* Microseconds until the duration goal is missed; INFINITY without one. */
 double sevmig_law_time_left_us(const SevmigControl *self);

@@ -19,6 +19,7 @@ static const char *const events[SEVMIG_EVENT_COUNT] = {
     [SEVMIG_EVENT_SAMPLE_MISSED] = "sample-missed",
     [SEVMIG_EVENT_LEASE_EXPIRED] = "lease-expired",
     [SEVMIG_EVENT_POLICY] = "policy",
+    [SEVMIG_EVENT_TURN] = "turn",
     [SEVMIG_EVENT_SWITCHOVER] = "switchover",
     [SEVMIG_EVENT_COMPLETED] = "completed",
     [SEVMIG_EVENT_FAILED] = "failed",

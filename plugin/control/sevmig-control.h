@@ -164,12 +164,20 @@ typedef struct {
     size_t n_vcpus; /* <= SEVMIG_MAX_VCPUS */
 } SevmigSample;
 
+/* What the host's arbiter says (sevmig-arbiter.h). */
+typedef struct {
+    bool sends;            /* else it is held: nothing is sent, and the guest runs unthrottled */
+    uint64_t most_hold_us; /* of the firmware by one submission; 0: the policy alone says */
+    char reason[SEVMIG_REASON_SIZE]; /* NUL-terminated */
+} SevmigTurn;
+
 typedef enum {
     SEVMIG_EVENT_START,         /* the first event: parameters in force */
     SEVMIG_EVENT_SAMPLE,        /* statistics arrived */
     SEVMIG_EVENT_SAMPLE_MISSED, /* a tick without statistics (late, failed, refused) */
     SEVMIG_EVENT_LEASE_EXPIRED, /* QEMU put its values back to the defaults by itself */
     SEVMIG_EVENT_POLICY,        /* other parameters from now on */
+    SEVMIG_EVENT_TURN,          /* another word of the arbiter; until the first it sends */
     SEVMIG_EVENT_SWITCHOVER,    /* QEMU entered pre-switchover or device */
     SEVMIG_EVENT_COMPLETED,
     SEVMIG_EVENT_FAILED,
@@ -183,6 +191,7 @@ typedef struct {
     int64_t now_us;                    /* monotonic; never goes back within one controller */
     const SevmigControlParams *params; /* START, POLICY */
     const SevmigSample *sample;        /* SAMPLE; COMPLETED may carry the last one */
+    const SevmigTurn *turn;            /* TURN */
 } SevmigEvent;
 
 typedef enum {

@@ -44,6 +44,7 @@ sevmig_ending_pause(SevmigControl *self, SevmigActions *actions, const char *why
                       "the guest is suspended: waiting longer only adds to it");
     sevmig_knobs_want(&self->knobs, SEVMIG_KNOB_SWITCHOVER, SEVMIG_SWITCHOVER_AUTO,
                       "let go: the guest is suspended");
+    sevmig_law_send(self, "the guest is to be suspended");
     sevmig_phase_move(&self->phase, SEVMIG_PHASE_SWITCHOVER);
 }
 

@@ -16,6 +16,7 @@
 #define SOON_US 20000              /* sevmigd calls no sooner */
 #define DOWNTIME_DEFAULT_US 300000 /* QEMU's own default, where no goal is given */
 #define DOWNTIME_ENDLESS_US 2000000000
+#define TURN_ARRIVES_US 100000 /* the next call brings it, and QEMU acts at the end of its turn */
 #define MISSED_MOST                                                                                \
     20 /* ticks, two seconds: a busy host answers late. Then nobody knows what the throttle does   \
         */
@@ -77,6 +78,24 @@ sevmig_law_time_left_us(const SevmigControl *self)
     return (double)self->params.duration_goal_us - (double)(self->now_us - self->start_us);
 }
 
+uint64_t
+sevmig_law_hold_us(const SevmigControl *self)
+{
+    uint64_t policy_us = self->params.batch_hold_us, turn_us = self->turn_hold_us;
+
+    if (policy_us == 0 || (turn_us > 0 && turn_us < policy_us))
+        return turn_us;
+    return policy_us;
+}
+
+void
+sevmig_law_send(SevmigControl *self, const char *why)
+{
+    if (self->held)
+        sevmig_knobs_want(&self->knobs, SEVMIG_KNOB_HOLD_SENDING, 0, "%s", why);
+    self->held = false;
+}
+
 static void
 note(SevmigControl *self, SevmigActions *actions, const char *text, const char *detail)
 {
@@ -123,6 +142,28 @@ let_loose(SevmigControl *self, const char *why)
     if (sevmig_knobs_wanted(&self->knobs, SEVMIG_KNOB_SWITCHOVER, SEVMIG_SWITCHOVER_AUTO) !=
         SEVMIG_SWITCHOVER_AUTO)
         sevmig_knobs_want(&self->knobs, SEVMIG_KNOB_SWITCHOVER, SEVMIG_SWITCHOVER_AUTO, "%s", why);
+    sevmig_law_send(self, why);
+}
+
+/* A guest that is held gains nothing from being slow. */
+static void
+on_turn(SevmigControl *self, const SevmigEvent *event, SevmigActions *actions)
+{
+    const SevmigTurn *turn = event->turn;
+
+    if (!turn || self->ending != SEVMIG_ENDING_NOT)
+        return;
+    if (self->held == turn->sends) {
+        self->held = !turn->sends;
+        self->turn_us = self->now_us;
+        sevmig_knobs_want(&self->knobs, SEVMIG_KNOB_HOLD_SENDING, self->held, "%s", turn->reason);
+        self->throttle.due = turn->sends;
+    } else {
+        note(self, actions, "turn", turn->reason);
+    }
+    self->turn_hold_us = turn->most_hold_us;
+    if (self->held && self->throttle.wanted_percent > 0)
+        sevmig_throttle_want(self, 0, "a guest that is held is not throttled");
 }
 
 static void
@@ -153,7 +194,7 @@ decide(SevmigControl *self, SevmigActions *actions)
     sevmig_batch_decide(self);
     sevmig_sync_interval_decide(self);
     sevmig_deadline_decide(self, actions);
-    if (self->ending != SEVMIG_ENDING_NOT)
+    if (self->ending != SEVMIG_ENDING_NOT || self->held)
         return;
     sevmig_throttle_decide(self);
     sevmig_stall_decide(self, actions);
@@ -182,6 +223,8 @@ on_sample(SevmigControl *self, const SevmigEvent *event, SevmigActions *actions)
     if (self->vcpus.throttle_percent > self->throttle.max_percent)
         self->throttle.max_percent = self->vcpus.throttle_percent;
     sevmig_knobs_check(&self->knobs, event->sample);
+    if (self->held || (self->turn_us > 0 && before_us < self->turn_us + TURN_ARRIVES_US))
+        self->intake.sent.busy = false; /* that time was not spent on pages */
     sevmig_firmware_learn(&self->firmware, &self->intake.sent);
     if (self->vcpus.throttle_percent > 0 || !self->vcpus.known)
         sevmig_lull_interrupt(&self->lull);
@@ -254,6 +297,9 @@ dispatch(SevmigControl *self, const SevmigEvent *event, SevmigActions *actions)
         break;
     case SEVMIG_EVENT_POLICY:
         on_policy(self, event, actions);
+        break;
+    case SEVMIG_EVENT_TURN:
+        on_turn(self, event, actions);
         break;
     case SEVMIG_EVENT_SWITCHOVER:
         self->ending = SEVMIG_ENDING_QEMU;
@@ -349,6 +395,8 @@ sevmig_control_invariant(const SevmigControl *self)
         return "throttle above the ceiling";
     if (percent > 0 && slice * percent / (100 - percent) > (int64_t)self->params.stun_us)
         return "a vCPU may be stopped for longer than the policy's stun";
+    if (percent > 0 && self->held)
+        return "throttled although it is held";
     if (percent > 0 && self->params.throttle_mode == SEVMIG_THROTTLE_QEMU)
         return "throttle that was to be left to QEMU";
     if (self->phase == SEVMIG_PHASE_SWITCHOVER && self->ending == SEVMIG_ENDING_NOT &&

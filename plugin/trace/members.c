@@ -18,9 +18,14 @@ ADAPT(sevmig_on_stall_name, SevmigOnStall)
 ADAPT(sevmig_on_deadline_name, SevmigOnDeadline)
 ADAPT(sevmig_throttle_mode_name, SevmigThrottleMode)
 
-#define PARAM(name, type, field) {name, MEMBER_##type, G_STRUCT_OFFSET(SevmigControlParams, field)}
+#define PARAM(name, type, field)                                                                   \
+    {                                                                                              \
+        name, MEMBER_##type, G_STRUCT_OFFSET(SevmigControlParams, field)                           \
+    }
 #define PARAM_ENUM(name, type, field, last)                                                        \
-    {name, MEMBER_ENUM, G_STRUCT_OFFSET(SevmigControlParams, field), name_of_##type, (last) + 1}
+    {                                                                                              \
+        name, MEMBER_ENUM, G_STRUCT_OFFSET(SevmigControlParams, field), name_of_##type, (last) + 1 \
+    }
 static const Member params[] = {
     PARAM("downtime-goal-us", U64, downtime_goal_us),
     PARAM("downtime-max-us", U64, downtime_max_us),
@@ -39,7 +44,10 @@ static const Member params[] = {
     PARAM("fixed-downtime-us", U64, fixed_downtime_us),
 };
 
-#define SAMPLE(name, type, field) {name, MEMBER_##type, G_STRUCT_OFFSET(SevmigSample, field)}
+#define SAMPLE(name, type, field)                                                                  \
+    {                                                                                              \
+        name, MEMBER_##type, G_STRUCT_OFFSET(SevmigSample, field)                                  \
+    }
 static const Member sample[] = {
     SAMPLE("max-command-pages", U32, max_command_pages),
     SAMPLE("max-batch-pages", U32, max_batch_pages),
@@ -77,7 +85,10 @@ static const Member sample[] = {
     SAMPLE("switchover-downtime-us", U64, switchover_downtime_us),
 };
 
-#define VCPU(name, type, field) {name, MEMBER_##type, G_STRUCT_OFFSET(SevmigVcpuSample, field)}
+#define VCPU(name, type, field)                                                                    \
+    {                                                                                              \
+        name, MEMBER_##type, G_STRUCT_OFFSET(SevmigVcpuSample, field)                              \
+    }
 static const Member vcpu[] = {
     VCPU("cpu-index", U32, cpu_index),
     VCPU("throttle-percent", U32, throttle_percent),
@@ -87,7 +98,19 @@ static const Member vcpu[] = {
     VCPU("has-dirtied-pages", BOOL, has_dirtied_pages),
 };
 
-#define VIEW(name, type, field) {name, MEMBER_##type, G_STRUCT_OFFSET(SevmigView, field)}
+#define TURN(name, type, field)                                                                    \
+    {                                                                                              \
+        name, MEMBER_##type, G_STRUCT_OFFSET(SevmigTurn, field)                                    \
+    }
+static const Member turn[] = {
+    TURN("sends", BOOL, sends),
+    TURN("most-hold-us", U64, most_hold_us),
+};
+
+#define VIEW(name, type, field)                                                                    \
+    {                                                                                              \
+        name, MEMBER_##type, G_STRUCT_OFFSET(SevmigView, field)                                    \
+    }
 static const Member view[] = {
     {"phase", MEMBER_ENUM, G_STRUCT_OFFSET(SevmigView, phase), name_of_SevmigPhase,
      SEVMIG_PHASE_COUNT},
@@ -106,6 +129,7 @@ static const Member view[] = {
 
 const Members sevmig_members_params = {params, G_N_ELEMENTS(params)};
 const Members sevmig_members_sample = {sample, G_N_ELEMENTS(sample)};
+const Members sevmig_members_turn = {turn, G_N_ELEMENTS(turn)};
 const Members sevmig_members_vcpu = {vcpu, G_N_ELEMENTS(vcpu)};
 const Members sevmig_members_view = {view, G_N_ELEMENTS(view)};
 

@@ -35,8 +35,8 @@ typedef struct {
     gsize n;
 } Members;
 
-extern const Members sevmig_members_params, sevmig_members_sample, sevmig_members_vcpu,
-    sevmig_members_view;
+extern const Members sevmig_members_params, sevmig_members_sample, sevmig_members_turn,
+    sevmig_members_vcpu, sevmig_members_view;
 
 /* The enumerations that stand alone in a line. */
 extern const Member sevmig_member_event, sevmig_member_action, sevmig_member_goal;

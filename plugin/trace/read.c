@@ -116,11 +116,32 @@ read_sample(json_object *object, SevmigTraceStep *step, GError **error)
 }
 
 static gboolean
+read_reason(json_object *object, const char *where, char reason[SEVMIG_REASON_SIZE], GError **error)
+{
+    json_object *text = sevmig_members_get(object, where, "reason", json_type_string, error);
+
+    if (!text)
+        return FALSE;
+    if (json_object_get_string_len(text) >= SEVMIG_REASON_SIZE)
+        return refuse(error, where, "reason", "is too long");
+    g_strlcpy(reason, json_object_get_string(text), SEVMIG_REASON_SIZE);
+    return TRUE;
+}
+
+static gboolean
+read_turn(json_object *object, SevmigTurn *turn, GError **error)
+{
+    static const char *const others[] = {"reason", NULL};
+
+    return sevmig_members_read(&sevmig_members_turn, object, "turn", others, turn, error) &&
+           read_reason(object, "turn", turn->reason, error);
+}
+
+static gboolean
 read_action(json_object *object, SevmigAction *action, GError **error)
 {
     static const char *const known[] = {"action", "value", "reason", NULL};
     static const char *const known_vcpu[] = {"action", "cpu-index", "value", "reason", NULL};
-    json_object *reason;
 
     if (!json_object_is_type(object, json_type_object))
         return refuse(error, "actions", "action", "is not an object");
@@ -133,13 +154,7 @@ read_action(json_object *object, SevmigAction *action, GError **error)
     if (action->type == SEVMIG_ACTION_VCPU_THROTTLE &&
         !read_one(object, "actions", &member_cpu_index, &action->cpu_index, error))
         return FALSE;
-    reason = sevmig_members_get(object, "actions", "reason", json_type_string, error);
-    if (!reason)
-        return FALSE;
-    if (json_object_get_string_len(reason) >= SEVMIG_REASON_SIZE)
-        return refuse(error, "actions", "reason", "is too long");
-    g_strlcpy(action->reason, json_object_get_string(reason), sizeof(action->reason));
-    return TRUE;
+    return read_reason(object, "actions", action->reason, error);
 }
 
 static gboolean
@@ -190,6 +205,10 @@ check_payload(const SevmigTraceStep *step, GError **error)
         return refuse(error, "line", "params", "does not belong to this event");
     if (!step->event.params && takes_params)
         return refuse(error, "line", "params", "is missing");
+    if (step->event.turn && type != SEVMIG_EVENT_TURN)
+        return refuse(error, "line", "turn", "does not belong to this event");
+    if (!step->event.turn && type == SEVMIG_EVENT_TURN)
+        return refuse(error, "line", "turn", "is missing");
     if (step->event.sample && !takes_sample)
         return refuse(error, "line", "sample", "does not belong to this event");
     if (!step->event.sample && type == SEVMIG_EVENT_SAMPLE)
@@ -200,8 +219,8 @@ check_payload(const SevmigTraceStep *step, GError **error)
 static gboolean
 read_step(json_object *object, SevmigTraceStep *step, GError **error)
 {
-    static const char *const known[] = {"t",       "event", "by",   "params", "sample",
-                                        "actions", "wake",  "view", NULL};
+    static const char *const known[] = {"t",    "event",   "by",   "params", "sample",
+                                        "turn", "actions", "wake", "view",   NULL};
     json_object *value;
 
     if (!sevmig_members_read(&no_members, object, "line", known, NULL, error) ||
@@ -222,6 +241,11 @@ read_step(json_object *object, SevmigTraceStep *step, GError **error)
         if (!read_sample(value, step, error))
             return FALSE;
         step->event.sample = &step->sample;
+    }
+    if (json_object_object_get_ex(object, "turn", &value)) {
+        if (!read_turn(value, &step->turn, error))
+            return FALSE;
+        step->event.turn = &step->turn;
     }
     if (json_object_object_get_ex(object, "actions", &value)) {
         if (!read_actions(value, &step->actions, error) ||

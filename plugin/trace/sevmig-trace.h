@@ -8,6 +8,7 @@
  *   {"sevmig-trace":1,"domain":"db","uuid":"...","policy":"default","params":{...}}
  *   {"t":1200000,"event":"sample","sample":{...},"actions":[...],"wake":1300000,"view":{...}}
  *   {"t":1250000,"event":"policy","by":{"policy":"gentle","who":"...","why":"..."},"params":{...},...}
+ *   {"t":1260000,"event":"turn","turn":{"sends":false,"most-hold-us":0,"reason":"held: ..."},...}
  *
  * Times are microseconds on the monotonic clock of the host that recorded. Member names are those
  * of the structures with '-' for '_'. The reader is strict: every member must be there, be of its
@@ -77,9 +78,10 @@ typedef struct {
     bool has_view;
     bool has_origin;
     SevmigTraceOrigin origin;
-    /* storage behind event.params and event.sample */
+    /* storage behind event.params, event.sample and event.turn */
     SevmigControlParams params;
     SevmigSample sample;
+    SevmigTurn turn;
     SevmigVcpuSample vcpus[SEVMIG_MAX_VCPUS];
 } SevmigTraceStep;
 

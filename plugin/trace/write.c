@@ -79,6 +79,16 @@ new_sample(const SevmigSample *sample)
 }
 
 static json_object *
+new_turn(const SevmigTurn *turn)
+{
+    json_object *object = json_object_new_object();
+
+    sevmig_members_write(&sevmig_members_turn, turn, object);
+    json_object_object_add(object, "reason", new_text(turn->reason));
+    return object;
+}
+
+static json_object *
 new_actions(const SevmigActions *actions)
 {
     json_object *array = json_object_new_array();
@@ -157,6 +167,8 @@ sevmig_trace_format_change(const SevmigEvent *event, const SevmigTraceOrigin *or
         json_object_object_add(object, "params", new_params(event->params));
     if (event->sample)
         json_object_object_add(object, "sample", new_sample(event->sample));
+    if (event->turn)
+        json_object_object_add(object, "turn", new_turn(event->turn));
     if (actions) {
         json_object_object_add(object, "actions", new_actions(actions));
         json_object_object_add(object, "wake", json_object_new_int64(actions->wake_us));

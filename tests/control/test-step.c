@@ -398,6 +398,106 @@ test_ends(Fixture *f, gconstpointer data)
 }
 
 static void
+turn(Fixture *f, gboolean sends, guint64 most_hold_us)
+{
+    const SevmigTurn word = {sends, most_hold_us, "a word"};
+    const SevmigEvent event = {.type = SEVMIG_EVENT_TURN, .now_us = f->now_us, .turn = &word};
+
+    sevmig_control_step(f->control, &event, &f->actions);
+    g_assert_cmpstr(sevmig_control_invariant(f->control), ==, NULL);
+}
+
+/* Held: nothing is sent, nothing is learnt from that, and nothing is withheld from the guest. */
+static void
+test_turn_held(Fixture *f, gconstpointer data)
+{
+    double page_us;
+
+    to_second_pass(f);
+    apply(f);
+    g_assert_cmpuint(f->sample.vcpu_throttle_percent, >, 0);
+    page_us = f->control->firmware.extra_us;
+    turn(f, FALSE, 0);
+    g_assert_cmpint(value_of(f, SEVMIG_ACTION_HOLD_SENDING), ==, 1);
+    g_assert_cmpint(value_of(f, SEVMIG_ACTION_THROTTLE), ==, 0);
+    apply(f);
+    for (int i = 0; i < 50; i++) {
+        f->now_us += 100000;
+        f->vcpu.cpu_us += 100000;
+        send(f, SEVMIG_EVENT_SAMPLE);
+        g_assert_null(find(f, SEVMIG_ACTION_THROTTLE));
+        g_assert_null(find(f, SEVMIG_ACTION_HOLD_SENDING));
+    }
+    g_assert_cmpfloat(f->control->firmware.extra_us, ==, page_us);
+    send(f, SEVMIG_EVENT_LEASE_EXPIRED);
+    g_assert_cmpint(value_of(f, SEVMIG_ACTION_HOLD_SENDING), ==, 1);
+    turn(f, TRUE, 0);
+    g_assert_cmpint(value_of(f, SEVMIG_ACTION_HOLD_SENDING), ==, 0);
+    for (int i = 0; i < 30 && f->sample.vcpu_throttle_percent == 0; i++) {
+        if (f->sample.remaining_pages <= 2000)
+            end_pass(f, 30000);
+        tick(f);
+        apply(f);
+    }
+    g_assert_cmpuint(f->sample.vcpu_throttle_percent, >, 0);
+}
+
+/* Whoever gives up control lets it send; a word that changes nothing is told to nobody. */
+static void
+test_turn_released(Fixture *f, gconstpointer data)
+{
+    to_second_pass(f);
+    apply(f);
+    turn(f, TRUE, 0);
+    g_assert_null(find(f, SEVMIG_ACTION_HOLD_SENDING));
+    turn(f, FALSE, 0);
+    send(f, SEVMIG_EVENT_RELEASE);
+    g_assert_cmpint(value_of(f, SEVMIG_ACTION_HOLD_SENDING), ==, 0);
+}
+
+/* A guest that is suspended so that its migration ends must not be held. */
+static void
+test_turn_deadline(Fixture *f, gconstpointer data)
+{
+    gboolean paused = FALSE;
+
+    f->params.duration_goal_us = 10000000;
+    f->params.on_deadline = SEVMIG_ON_DEADLINE_PAUSE;
+    to_second_pass(f);
+    apply(f);
+    turn(f, FALSE, 0);
+    for (int i = 0; i < 200 && !paused; i++) {
+        f->now_us += 100000;
+        send(f, SEVMIG_EVENT_SAMPLE);
+        paused = find(f, SEVMIG_ACTION_PAUSE) != NULL;
+    }
+    g_assert_true(paused);
+    g_assert_cmpint(value_of(f, SEVMIG_ACTION_HOLD_SENDING), ==, 0);
+    turn(f, FALSE, 0);
+    g_assert_cmpuint(f->actions.n, ==, 0);
+}
+
+static void
+test_turn_hold(Fixture *f, gconstpointer data)
+{
+    gint64 batch;
+
+    f->params.batch_hold_us = 5000;
+    to_second_pass(f);
+    batch = f->sample.batch_pages;
+    turn(f, TRUE, 1000);
+    tick(f);
+    g_assert_cmpint(value_of(f, SEVMIG_ACTION_BATCH_PAGES), <, batch);
+    apply(f);
+    turn(f, TRUE, 0);
+    for (int i = 0; i < 10; i++) {
+        tick(f);
+        apply(f);
+    }
+    g_assert_cmpint(f->sample.batch_pages, >=, batch);
+}
+
+static void
 test_policy_change(Fixture *f, gconstpointer data)
 {
     to_second_pass(f);
@@ -493,6 +593,10 @@ main(int argc, char **argv)
         {"/step/empty", test_empty},
         {"/step/release", test_release},
         {"/step/ends", test_ends},
+        {"/step/turn-held", test_turn_held},
+        {"/step/turn-released", test_turn_released},
+        {"/step/turn-deadline", test_turn_deadline},
+        {"/step/turn-hold", test_turn_hold},
         {"/step/policy-change", test_policy_change},
         {"/step/policy-tighter", test_policy_tighter},
         {"/step/stun-endless", test_stun_endless},

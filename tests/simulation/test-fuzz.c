@@ -147,7 +147,7 @@ draw_type(GRand *random)
 {
     static const SevmigEventType seldom[] = {
         SEVMIG_EVENT_START,  SEVMIG_EVENT_SAMPLE_MISSED, SEVMIG_EVENT_LEASE_EXPIRED,
-        SEVMIG_EVENT_POLICY, SEVMIG_EVENT_SAMPLE_MISSED,
+        SEVMIG_EVENT_POLICY, SEVMIG_EVENT_SAMPLE_MISSED, SEVMIG_EVENT_TURN,
     };
     static const SevmigEventType last[] = {
         SEVMIG_EVENT_SWITCHOVER, SEVMIG_EVENT_COMPLETED, SEVMIG_EVENT_FAILED,
@@ -219,6 +219,7 @@ step(Fuzz *self, SevmigControl *control, SevmigEventType type, guint number)
     SevmigEvent event = {.type = type, .now_us = self->now_us};
     SevmigVcpuSample vcpus[G_N_ELEMENTS(self->vcpus)];
     SevmigSample sample = self->sample;
+    SevmigTurn turn = {g_rand_boolean(self->random), odd_value(self->random), "fuzz"};
     SevmigActions actions;
 
     memcpy(vcpus, self->vcpus, sizeof(vcpus));
@@ -230,6 +231,8 @@ step(Fuzz *self, SevmigControl *control, SevmigEventType type, guint number)
     event.params = &self->params;
     if (g_rand_int_range(self->random, 0, 30) > 0)
         event.sample = &sample;
+    if (type == SEVMIG_EVENT_TURN)
+        event.turn = &turn;
     if (g_rand_int_range(self->random, 0, 200) == 0)
         event.now_us = (gint64)(odd_value(self->random) >> 2);
     sevmig_control_step(control, &event, &actions);

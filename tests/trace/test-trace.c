@@ -154,6 +154,39 @@ test_origin(void)
     g_assert_error(error, SEVMIG_TRACE_ERROR, SEVMIG_TRACE_ERROR_MEMBER);
 }
 
+/* The arbiter's word is kept whole, and has no business elsewhere. */
+static void
+test_turn(void)
+{
+    const SevmigTurn turn = {false, 1250, "held: 2 before it"};
+    SevmigEvent event = {.type = SEVMIG_EVENT_TURN, .now_us = 1, .turn = &turn};
+    g_autofree SevmigTraceStep *step = g_new(SevmigTraceStep, 1);
+    g_autofree char *line = sevmig_trace_format_step(&event, NULL, NULL);
+    const struct {
+        const char *from, *to;
+    } changes[] = {
+        {"\"event\":\"turn\"", "\"event\":\"release\""},
+        {"\"sends\":false,", ""},
+        {"\"sends\":false", "\"sends\":0"},
+        {"1250", "-1"},
+        {"\"turn\":{", "\"turn\":{\"more\":1,"},
+    };
+    g_autoptr(GError) error = NULL;
+
+    g_assert_true(read_only_step(line, step, &error));
+    g_assert_false(step->event.turn->sends);
+    g_assert_cmpuint(step->event.turn->most_hold_us, ==, 1250);
+    g_assert_cmpstr(step->event.turn->reason, ==, turn.reason);
+    for (gsize i = 0; i < G_N_ELEMENTS(changes); i++) {
+        g_autofree char *wrong = replaced(line, changes[i].from, changes[i].to);
+
+        g_assert_cmpstr(wrong, !=, line);
+        g_assert_false(read_only_step(wrong, step, &error));
+        g_assert_error(error, SEVMIG_TRACE_ERROR, SEVMIG_TRACE_ERROR_MEMBER);
+        g_clear_error(&error);
+    }
+}
+
 static void
 test_every_event(void)
 {
@@ -163,6 +196,7 @@ test_every_event(void)
     for (int type = 0; type < SEVMIG_EVENT_COUNT; type++) {
         SevmigControlParams params = odd_params();
         SevmigSample sample = {0};
+        SevmigTurn turn = {true, G_MAXUINT64, "a \"word\""};
         SevmigEvent event = {.type = (SevmigEventType)type, .now_us = type};
         g_autofree char *line = NULL, *again = NULL, *text = NULL;
         g_autoptr(SevmigTraceReader) reader = NULL;
@@ -172,6 +206,8 @@ test_every_event(void)
             event.params = &params;
         if (type == SEVMIG_EVENT_SAMPLE)
             event.sample = &sample;
+        if (type == SEVMIG_EVENT_TURN)
+            event.turn = &turn;
         line = sevmig_trace_format_step(&event, NULL, NULL);
         text = g_strconcat(head, line, NULL);
         reader = open_text(text, &error);
@@ -312,6 +348,7 @@ main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/trace/round-trip", test_round_trip);
     g_test_add_func("/trace/origin", test_origin);
+    g_test_add_func("/trace/turn", test_turn);
     g_test_add_func("/trace/every-event", test_every_event);
     g_test_add_func("/trace/refused", test_refused);
     g_test_add_func("/trace/header-refused", test_header_refused);
