@@ -232,6 +232,10 @@ learn_sync(SevmigControl *self, SevmigActions *actions)
 void
 sevmig_outlook_learn_sync(SevmigControl *self, SevmigActions *actions)
 {
+    if (self->held) { /* nothing is sent, so nothing becomes clean: the pass begins with its turn */
+        self->dirt.begun = false;
+        return;
+    }
     if (!self->dirt.begun || (self->intake.new_pass && !self->intake.new_sync))
         begin_pass(self);
     if (!self->intake.new_sync)

@@ -29,6 +29,7 @@
 #define SYNC_US_PER_GIB 50000  /* a sync costs about 1 ms a GiB: 2 % of the time */
 #define SYNC_MOST_US 60000000
 #define SYNCS_PER_PASS 4
+#define SYNC_HELD_US 2000000
 #define SYNC_STEP_US 50000
 #define SYNC_ENDS 1.25 /* intervals before its end a pass is left to end with a sync of its own */
 
@@ -186,6 +187,17 @@ sevmig_switchover_decide(SevmigControl *self, SevmigActions *actions)
     decide(self, actions);
 }
 
+/* What a guest dirties while it is held is in the bitmap already, most of it. A sync at the end of
+ * the pass would find it all, and it would be sent again: syncs before its turn leave that one
+ * little. */
+static void
+sync_while_held(SevmigControl *self, double gib)
+{
+    sevmig_knobs_want(&self->knobs, SEVMIG_KNOB_SYNC_INTERVAL,
+                      (int64_t)fmin(SYNC_MOST_US, fmax(SYNC_HELD_US, SYNC_US_PER_GIB * gib)),
+                      "held: what it dirties before its turn need not be found later");
+}
+
 /* Dirty counts arrive only at syncs: ask for some within a long pass, as far as they are cheap. Not
  * in the first one: what they find is sent again in it, and again afterwards, and nothing is
  * decided by it before that pass is over. */
@@ -201,6 +213,13 @@ sevmig_sync_interval_decide(SevmigControl *self)
 
     if (self->params.throttle_mode == SEVMIG_THROTTLE_QEMU)
         return; /* auto-converge counts syncs: more of them would make it another one */
+    if (self->held) {
+        sync_while_held(self, gib);
+        return;
+    }
+    if (!self->intake.late && last > 0)
+        sevmig_knobs_want(&self->knobs, SEVMIG_KNOB_SYNC_INTERVAL, 0,
+                          "its turn: the pass ends with a sync of its own");
     if (!self->intake.late || !sevmig_law_has(self, SEVMIG_PART_SYNCS))
         return;
     if (last > 0 && pass_us < SYNC_ENDS * last) {

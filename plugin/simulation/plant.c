@@ -160,10 +160,10 @@ send(SevmigSimPlant *self, double *edge)
            !self->tune.hold_sending) {
         /* not all at once, because the next one may cost more than the one before, above all if
          * that was what a pass had left */
-        gboolean full = self->last_pages >= 0.9 * self->tune.batch_pages;
+        gboolean full = !self->shared && self->last_pages >= 0.9 * self->tune.batch_pages;
         double most = full ? 0.9 * self->credit_us / self->submission_us : 1;
 
-        self->credit_us -= sevmig_sim_serve(self, fmax(1, most));
+        self->credit_us -= sevmig_sim_serve(self, fmax(1, most), *edge - self->credit_us);
     }
     if (self->credit_us <= 0)
         return;
@@ -220,20 +220,33 @@ sevmig_sim_plant_advance(SevmigSimPlant *self, double until_us)
     }
 }
 
-double
-sevmig_sim_plant_finish(SevmigSimPlant *self)
+void
+sevmig_sim_plant_halt(SevmigSimPlant *self)
 {
-    const SevmigSimScenario *s = self->scenario;
-    double gib = (double)s->pages * SEVMIG_SIM_PAGE_BYTES / (1 << 30);
-    double us = s->device_us + gib * s->sync_us_per_gib - fmin(0, self->credit_us);
-
     self->stop = TRUE;
     sync_bitmap(self);
     self->last_service_us = 0;
+}
+
+double
+sevmig_sim_plant_rest_us(const SevmigSimPlant *self)
+{
+    const SevmigSimScenario *s = self->scenario;
+    double gib = (double)s->pages * SEVMIG_SIM_PAGE_BYTES / (1 << 30);
+
+    /* last, what the destination still has to decrypt */
+    return s->device_us + gib * s->sync_us_per_gib + self->last_service_us * s->receive_factor;
+}
+
+double
+sevmig_sim_plant_finish(SevmigSimPlant *self)
+{
+    double us = -fmin(0, self->credit_us);
+
+    sevmig_sim_plant_halt(self);
     while (self->memory->remaining >= NONE)
-        us += sevmig_sim_serve(self, self->memory->remaining + 1);
-    /* what the destination still has to decrypt */
-    us += self->last_service_us * s->receive_factor;
+        us += sevmig_sim_serve(self, self->memory->remaining + 1, self->now_us + us);
+    us += sevmig_sim_plant_rest_us(self);
     self->now_us += us;
     return us;
 }

@@ -22,8 +22,17 @@ typedef struct {
     gboolean hold_sending;
 } SevmigSimTune;
 
+/* The firmware of a host, where several plants share it: one queue, first come first served. Its
+ * users must come in the order of time. */
+typedef struct {
+    double free_us;      /* when all that has come so far is served */
+    double busy_us;      /* so much it has served */
+    double most_wait_us; /* the longest that anyone coming would have had to wait */
+} SevmigSimFirmware;
+
 typedef struct {
     const SevmigSimScenario *scenario;
+    SevmigSimFirmware *shared; /* NULL: a firmware of its own */
     SevmigSimRandom *random;
     SevmigSimMemory *memory;
     double now_us;
@@ -68,6 +77,12 @@ void sevmig_sim_plant_advance(SevmigSimPlant *self, double until_us);
 /* Stop-and-copy; returns its duration as QEMU measures it. */
 double sevmig_sim_plant_finish(SevmigSimPlant *self);
 
+/* The guest stops, and what it dirtied is found; sevmig_sim_plant_finish() begins with it. */
+void sevmig_sim_plant_halt(SevmigSimPlant *self);
+
+/* What follows the last submission of a stop-and-copy. */
+double sevmig_sim_plant_rest_us(const SevmigSimPlant *self);
+
 /* What QEMU starts from, and returns to when a lease ends. */
 void sevmig_sim_tune_default(SevmigSimTune *tune, const SevmigSimScenario *scenario);
 
@@ -88,7 +103,8 @@ double sevmig_sim_guest_edge_us(const SevmigSimPlant *self);
  * service.c
  */
 
-/* Takes submissions off the bitmap and returns what they cost. */
-double sevmig_sim_serve(SevmigSimPlant *self, double submissions);
+/* Takes submissions off the bitmap, the first at that time, and returns what they cost. One at a
+ * time where the firmware is shared. */
+double sevmig_sim_serve(SevmigSimPlant *self, double submissions, double at_us);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* run.c - one migration: the plant, what steers it, and what came of it */
-#include "messages.h"
+#include "course.h"
 
 #include <math.h>
 #include <string.h>
@@ -8,24 +8,10 @@
 
 #define LOOK_US 1e6      /* how often a run is measured where nobody asks for samples */
 #define TICK_US 100000.0 /* what lateness is counted in */
-#define CLOCK_US 1000000 /* the controller's clock when the migration begins */
-
-typedef struct {
-    const SevmigSimScenario *scenario;
-    const SevmigSimRun *run;
-    SevmigSimResult *result;
-    SevmigSimPlant plant;
-    SevmigSimMessages messages;
-    gpointer controller;
-    SevmigActions actions;
-    double wake_us;
-    int direction; /* of the last change of throttle */
-    guint last_percent;
-} Course;
 
 /* The defaults, or what the actions change. Actions may want anything; QEMU has its ranges. */
 static void
-apply(Course *self, const SevmigAction *action)
+apply(SevmigSimCourse *self, const SevmigAction *action)
 {
     SevmigSimTune *tune = &self->plant.tune;
     gint64 value = MAX(0, action->value);
@@ -73,8 +59,8 @@ apply(Course *self, const SevmigAction *action)
     }
 }
 
-static void
-apply_all(Course *self)
+void
+sevmig_sim_course_apply(SevmigSimCourse *self)
 {
     for (gsize i = 0; i < self->actions.n; i++)
         apply(self, &self->actions.list[i]);
@@ -82,7 +68,7 @@ apply_all(Course *self)
 }
 
 static guint
-highest_throttle(const Course *self)
+highest_throttle(const SevmigSimCourse *self)
 {
     guint percent = self->plant.tune.throttle_percent;
 
@@ -91,8 +77,8 @@ highest_throttle(const Course *self)
     return percent;
 }
 
-static void
-measure(Course *self)
+void
+sevmig_sim_course_measure(SevmigSimCourse *self)
 {
     SevmigSimResult *result = self->result;
     guint percent = highest_throttle(self);
@@ -115,7 +101,7 @@ elapsed_ns(const struct timespec *a, const struct timespec *b)
 }
 
 static void
-look(Course *self)
+look(SevmigSimCourse *self)
 {
     SevmigSimResult *result = self->result;
     SevmigView view;
@@ -132,12 +118,12 @@ look(Course *self)
         result->predicted_ms = (double)view.predicted_downtime_us / 1000;
 }
 
-static void
-step(Course *self, SevmigEvent *event)
+void
+sevmig_sim_course_step(SevmigSimCourse *self, SevmigEvent *event)
 {
     struct timespec before, after;
 
-    event->now_us = (gint64)self->plant.now_us + CLOCK_US;
+    event->now_us = (gint64)self->plant.now_us + SEVMIG_SIM_CLOCK_US;
     clock_gettime(CLOCK_MONOTONIC, &before);
     self->result->phase = self->run->controller->step(self->controller, event, &self->actions);
     clock_gettime(CLOCK_MONOTONIC, &after);
@@ -149,32 +135,34 @@ step(Course *self, SevmigEvent *event)
     look(self);
     if (self->run->observer)
         self->run->observer(self->run->observer_data, self->controller, event, &self->actions);
-    self->wake_us =
-        self->actions.wake_us > 0 ? (double)(self->actions.wake_us - CLOCK_US) : INFINITY;
+    self->wake_us = self->actions.wake_us > 0
+                        ? (double)(self->actions.wake_us - SEVMIG_SIM_CLOCK_US)
+                        : INFINITY;
 }
 
 /* As in the daemon, one call takes what the step before decided and brings the next statistics. */
-static void
-tick(Course *self)
+void
+sevmig_sim_course_tick(SevmigSimCourse *self)
 {
     SevmigEvent event = {0};
 
-    apply_all(self);
-    measure(self);
+    sevmig_sim_course_apply(self);
+    sevmig_sim_course_measure(self);
     if (self->plant.stop || self->result->aborted)
         return;
     event.type = sevmig_sim_messages_next(&self->messages, &self->plant, &event.sample);
-    step(self, &event);
+    sevmig_sim_course_step(self, &event);
     if (!self->run->controller->view) /* a peer's command is a call of its own, at once */
-        apply_all(self);
+        sevmig_sim_course_apply(self);
     self->wake_us += TICK_US * sevmig_sim_messages_late(&self->messages, &self->plant);
 }
 
 /* What a client sees beside QEMU's figure: it may find the vCPU in one of the throttle's stops. */
-static double
-outside_us(Course *self, guint percent)
+double
+sevmig_sim_course_outside_us(SevmigSimCourse *self)
 {
     double us = self->scenario->outside_us;
+    guint percent = highest_throttle(self);
 
     if (percent > 0 && sevmig_sim_random_unit(self->plant.random) < percent / 100.0)
         us += sevmig_sim_random_unit(self->plant.random) *
@@ -182,12 +170,10 @@ outside_us(Course *self, guint percent)
     return us;
 }
 
-static void
-finish(Course *self)
+void
+sevmig_sim_course_complete(SevmigSimCourse *self, double us, double outside)
 {
     const SevmigEventType end[] = {SEVMIG_EVENT_SWITCHOVER, SEVMIG_EVENT_COMPLETED};
-    double outside = outside_us(self, highest_throttle(self));
-    double us = sevmig_sim_plant_finish(&self->plant);
 
     self->result->completed = TRUE;
     self->result->qemu_downtime_ms = us / 1000;
@@ -200,12 +186,20 @@ finish(Course *self)
             self->messages.sample.has_switchover = TRUE;
             self->messages.sample.switchover_downtime_us = (guint64)us;
         }
-        step(self, &event);
+        sevmig_sim_course_step(self, &event);
     }
 }
 
 static void
-begin(Course *self, SevmigSimRandom *random)
+finish(SevmigSimCourse *self)
+{
+    double outside_us = sevmig_sim_course_outside_us(self);
+
+    sevmig_sim_course_complete(self, sevmig_sim_plant_finish(&self->plant), outside_us);
+}
+
+void
+sevmig_sim_course_begin(SevmigSimCourse *self, SevmigSimRandom *random)
 {
     const SevmigSimRun *run = self->run;
     SevmigEvent event = {.type = SEVMIG_EVENT_START, .params = &self->scenario->params};
@@ -218,13 +212,13 @@ begin(Course *self, SevmigSimRandom *random)
     self->messages.random = *random;
     self->controller = g_malloc0(run->controller->size());
     run->controller->init(self->controller);
-    step(self, &event);
+    sevmig_sim_course_step(self, &event);
     if (!run->controller->view)
-        apply_all(self);
+        sevmig_sim_course_apply(self);
 }
 
-static void
-conclude(Course *self)
+void
+sevmig_sim_course_conclude(SevmigSimCourse *self)
 {
     SevmigSimResult *result = self->result;
     const SevmigSimPlant *plant = &self->plant;
@@ -245,26 +239,26 @@ sevmig_sim_run(const SevmigSimScenario *scenario, const SevmigSimRun *run, Sevmi
 {
     SevmigSimScenario own = *scenario;
     SevmigSimRandom random;
-    Course self = {.scenario = &own, .run = run, .result = result};
+    SevmigSimCourse self = {.scenario = &own, .run = run, .result = result};
 
     own.params.without_parts = run->without_parts;
     memset(result, 0, sizeof(*result));
     result->goal_ms = (double)scenario->params.downtime_goal_us / 1000;
     own.auto_converge |= run->controller->auto_converge;
     sevmig_sim_random_init(&random, scenario->seed);
-    begin(&self, &random);
+    sevmig_sim_course_begin(&self, &random);
     while (!self.plant.stop && !result->aborted && self.plant.now_us < scenario->limit_s * 1e6) {
         if (self.plant.now_us >= self.wake_us)
-            tick(&self);
+            sevmig_sim_course_tick(&self);
         if (self.plant.stop || result->aborted)
             break;
         sevmig_sim_plant_advance(&self.plant, fmin(fmax(self.wake_us, self.plant.now_us + 1),
                                                    self.plant.now_us + LOOK_US));
-        measure(&self);
+        sevmig_sim_course_measure(&self);
     }
     if (self.plant.stop)
         finish(&self);
-    conclude(&self);
+    sevmig_sim_course_conclude(&self);
     sevmig_sim_plant_clear(&self.plant);
     g_free(self.controller);
 }

@@ -25,10 +25,12 @@ link_bytes_per_us(SevmigSimPlant *self)
 }
 
 static double
-queued_us(const SevmigSimPlant *self)
+queued_us(const SevmigSimPlant *self, double at_us)
 {
     const SevmigSimScenario *s = self->scenario;
 
+    if (self->shared)
+        return fmax(0, self->shared->free_us - at_us);
     if (self->now_us < s->others_from_s * 1e6 || self->now_us >= s->others_until_s * 1e6)
         return 0;
     return s->others * s->others_hold_us;
@@ -45,8 +47,16 @@ add(SevmigSimTaken *sum, const SevmigSimTaken *more)
         sum->runs[i] += more->runs[i];
 }
 
+static void
+occupy(SevmigSimFirmware *shared, double at_us, double wait_us, double service_us)
+{
+    shared->free_us = at_us + wait_us + service_us;
+    shared->busy_us += service_us;
+    shared->most_wait_us = fmax(shared->most_wait_us, wait_us + service_us);
+}
+
 double
-sevmig_sim_serve(SevmigSimPlant *self, double submissions)
+sevmig_sim_serve(SevmigSimPlant *self, double submissions, double at_us)
 {
     const SevmigSimScenario *s = self->scenario;
     const SevmigSimOrder order = {self->tune.batch_pages, self->tune.gap_pages, submissions};
@@ -58,10 +68,12 @@ sevmig_sim_serve(SevmigSimPlant *self, double submissions)
     if (taken.submissions <= 0)
         return 0;
     service = a * (taken.submissions + taken.commands) + b * taken.pages;
-    wait = taken.submissions * queued_us(self);
+    wait = taken.submissions * queued_us(self, at_us);
     behind = fmax(link > 0 ? taken.pages * (SEVMIG_SIM_PAGE_BYTES + HEADER_BYTES) / link : 0,
                   service * s->receive_factor);
     behind = fmax(0, behind - service - wait);
+    if (self->shared)
+        occupy(self->shared, at_us, wait, service);
     add(&self->sent, &taken);
     self->bytes += taken.pages * (SEVMIG_SIM_PAGE_BYTES + HEADER_BYTES);
     self->service_us += service;

@@ -205,6 +205,33 @@ typedef struct {
 void sevmig_sim_run(const SevmigSimScenario *scenario, const SevmigSimRun *run,
                     SevmigSimResult *result);
 
+/* Whether it completed within the goals that were given. */
+gboolean sevmig_sim_meets_goals(const SevmigControlParams *params, const SevmigSimResult *result);
+
+typedef struct {
+    double makespan_s;        /* until the last guest has left */
+    double mean_completion_s; /* until one has, on average */
+    double lost_s;            /* guest time, all together */
+    double busy_s;            /* of the firmware */
+    double longest_wait_ms;   /* at the firmware, of whoever would have come at the worst time */
+    guint completed;
+    guint met; /* their goals */
+} SevmigSimFleetResult;
+
+/* Migrations of `n` guests that leave one host together, steered by our controller; the scenarios'
+ * firmware is that host's, and `others` are not used. With or without the arbiter. `results` gets
+ * one for each. */
+void sevmig_sim_fleet_run(const SevmigSimScenario *scenarios, guint n, gboolean arbitrated,
+                          SevmigSimResult *results, SevmigSimFleetResult *sum);
+
+/*
+ * No order of sending gets them away sooner: every private page is encrypted at least once, by a
+ * firmware that does one thing at a time, and costs no less than in the largest submission that its
+ * policy allows, in full commands. Not reached, because guests write while they migrate: what they
+ * dirty is encrypted again.
+ */
+double sevmig_sim_fleet_bound_s(const SevmigSimScenario *scenarios, guint n);
+
 /*
  * The bound: the best that someone could do who knows everything about the guest and what it will
  * do. Of all plans that keep the policy's limits and meet the downtime goal it takes the one with
