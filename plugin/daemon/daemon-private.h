@@ -6,6 +6,7 @@
 #ifndef SEVMIGD_DAEMON_PRIVATE_H
 #define SEVMIGD_DAEMON_PRIVATE_H
 
+#include "arbitration.h"
 #include "bus.h"
 #include "daemon.h"
 #include "history.h"
@@ -26,8 +27,9 @@ struct SevmigDaemon {
     SevmigBus *bus;
     SevmigLink *link;
     SevmigWatcher *watcher;
-    GHashTable *running; /* uuid, the session's -> SevmigSession */
-    GQueue *ended;       /* of SevmigSession, oldest first */
+    GHashTable *running;            /* uuid, the session's -> SevmigSession */
+    SevmigArbitration *arbitration; /* NULL: there is none */
+    GQueue *ended;                  /* of SevmigSession, oldest first */
     GCancellable *cancellable;
     guint n_ids;
     guint quit_source;

@@ -38,11 +38,19 @@ daemon_quit_soon(SevmigDaemon *self)
 /* --- Sessions --- */
 
 static void
+wake_arbiter(SevmigDaemon *self)
+{
+    if (self->arbitration != NULL)
+        sevmig_arbitration_wake(self->arbitration);
+}
+
+static void
 session_changed(SevmigSession *session, gpointer user_data)
 {
     SevmigDaemon *self = user_data;
 
     sevmig_bus_changed(self->bus, sevmig_session_info(session));
+    wake_arbiter(self);
 }
 
 static void
@@ -65,6 +73,7 @@ session_ended(SevmigSession *session, gpointer user_data)
     g_autoptr(GError) error = NULL;
 
     g_hash_table_steal(self->running, info->uuid);
+    wake_arbiter(self);
     if (!sevmig_history_add(self->history, info, &error))
         sevmig_log(SEVMIG_MESSAGE_HISTORY_NOT_WRITTEN, NULL, "%s, ignoring", error->message);
     sevmig_metrics_ended(self->metrics, info);
@@ -94,6 +103,7 @@ watcher_found(const SevmigOutgoing *outgoing, gpointer user_data)
     g_autofree char *id = sevmig_session_new_id(outgoing->uuid, ++self->n_ids);
     SevmigSessionSetup setup = {
         .id = id,
+        .number = self->n_ids,
         .domain = outgoing->name,
         .uuid = outgoing->uuid,
         .resolution = resolution,
@@ -135,6 +145,7 @@ watcher_event(const char *uuid, const QmpcEvent *event, gpointer user_data)
     SevmigDaemon *self = user_data;
 
     sevmig_session_migration_event(g_hash_table_lookup(self->running, uuid), event);
+    wake_arbiter(self); /* what has sent all has made place */
 }
 
 static void
@@ -276,6 +287,7 @@ sevmig_daemon_new(const SevmigDaemonOptions *options, SevmigDaemonQuitFunc quit,
     self->user_data = user_data;
     self->records_dir = g_build_filename(options->state_dir, "records", NULL);
     self->running = g_hash_table_new(g_str_hash, g_str_equal);
+    self->arbitration = options->no_turns ? NULL : sevmig_arbitration_new(self->running);
     self->ended = g_queue_new();
     self->cancellable = g_cancellable_new();
     self->history = sevmig_history_new(history_dir);
@@ -306,6 +318,7 @@ sevmig_daemon_free(SevmigDaemon *self)
         g_queue_push_tail(self->ended, session);
     sevmig_bus_free(self->bus);
     g_queue_free_full(self->ended, (GDestroyNotify)sevmig_session_free);
+    sevmig_arbitration_free(self->arbitration);
     g_hash_table_unref(self->running);
     sevmig_watcher_free(self->watcher);
     sevmig_link_free(self->link);

@@ -16,6 +16,7 @@ typedef struct {
     const char *state_dir;
     const char *metrics_file; /* NULL: none */
     gboolean dry_run;
+    gboolean no_turns; /* migrations share the firmware as it comes */
 } SevmigDaemonOptions;
 
 typedef struct SevmigDaemon SevmigDaemon;

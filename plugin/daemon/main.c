@@ -20,6 +20,7 @@ typedef struct {
     char *metrics;
     char *log_level;
     gboolean dry_run;
+    gboolean no_turns;
     gboolean version;
 } Arguments;
 
@@ -54,6 +55,8 @@ arguments_parse(Arguments *a, int *argc, char ***argv, GError **error)
          "where figures for Prometheus are written (STATE-DIR/metrics/sevmig.prom)", "FILE|none"},
         {"dry-run", 'n', 0, G_OPTION_ARG_NONE, &a->dry_run, "decide and record, but act on nothing",
          NULL},
+        {"no-turns", 0, 0, G_OPTION_ARG_NONE, &a->no_turns,
+         "let migrations send side by side, whatever that costs them", NULL},
         {"log-level", 0, 0, G_OPTION_ARG_STRING, &a->log_level,
          "error, warning, message (the default), info or debug", "LEVEL"},
         {"version", 0, 0, G_OPTION_ARG_NONE, &a->version, "print the version", NULL},
@@ -180,5 +183,6 @@ main(int argc, char **argv)
         .state_dir = state_dir,
         .metrics_file = metrics,
         .dry_run = arguments.dry_run,
+        .no_turns = arguments.no_turns,
     });
 }

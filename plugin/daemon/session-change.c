@@ -63,6 +63,7 @@ sevmig_session_set_policy(SevmigSession *self, const SevmigPolicy *policy,
     if (!session_may_change(self, error))
         return FALSE;
     self->params = *sevmig_policy_params(policy);
+    self->priority = sevmig_policy_priority(policy);
     sevmig_info_set(&self->info.policy, name);
     sevmig_info_set(&self->info.policy_source, SOURCE_OPERATOR);
     self->info.duration_goal_us = self->params.duration_goal_us;

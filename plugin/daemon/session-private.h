@@ -26,6 +26,9 @@ struct SevmigSession {
     SevmigActuator *actuator; /* NULL some time after the end */
     GCancellable *cancellable;
     SevmigSteering *steering;
+    guint64 number;
+    guint32 priority;           /* of the policy, among migrations that share the firmware */
+    gint64 sampled_us;          /* the newest statistics; 0: none yet */
     SevmigControlParams params; /* of the policy, whatever a hand makes of them */
     SevmigSessionState state;
     SevmigEventType outcome; /* how it ended, from FINISHING on */
@@ -76,8 +79,8 @@ void sevmig_session_schedule(SevmigSession *self, gint64 at_us);
 /* QEMU says that it is over. */
 void sevmig_session_finish(SevmigSession *self, SevmigEventType outcome);
 
-/* A guest must not stay paused because of us: once the migration has failed and the pause, which may
-   still be under way then, is done. */
+/* A guest must not stay paused because of us: once the migration has failed and the pause, which
+   may still be under way then, is done. */
 void sevmig_session_undo_pause(SevmigSession *self);
 
 /* The call that was under way when the end or the release came has returned. */

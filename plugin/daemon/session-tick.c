@@ -79,8 +79,10 @@ session_called(GObject *source_object, GAsyncResult *result, gpointer user_data)
     self->calling = FALSE;
     if (self->ops != NULL && self->state != SEVMIG_STATE_ENDED) {
         sevmig_session_clock(self, g_get_monotonic_time());
-        if (ok)
+        if (ok) {
             sevmig_steering_take(self->steering, &status);
+            self->sampled_us = g_get_monotonic_time();
+        }
         session_answered(self, ok, error);
     }
     sevmig_session_let_go(self);

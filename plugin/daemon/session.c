@@ -203,6 +203,7 @@ session_fill(SevmigSession *self, const SevmigSessionSetup *setup)
     params.observe_only = true;
     if (resolution->policy != NULL) {
         params = *sevmig_policy_params(resolution->policy);
+        self->priority = sevmig_policy_priority(resolution->policy);
         sevmig_info_set(&self->info.policy, sevmig_policy_name(resolution->policy));
         sevmig_info_set(&self->info.policy_source, sevmig_policy_source_name(resolution->source));
     }
@@ -246,6 +247,7 @@ sevmig_session_new(const SevmigSessionSetup *setup, const SevmigSessionOps *ops,
 
     self->ops = ops;
     self->user_data = user_data;
+    self->number = setup->number;
     self->cancellable = g_cancellable_new();
     self->actuator = setup->actuator;
     self->tick_ms = setup->tick_ms > 0 ? setup->tick_ms : TICK_MS;

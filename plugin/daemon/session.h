@@ -19,6 +19,7 @@
 #include "hand.h"
 #include "info.h"
 #include "qmpc-migration.h"
+#include "sevmig-arbiter.h"
 #include "sevmig-policy-resolve.h"
 #include "sevmig-trace.h"
 
@@ -33,6 +34,7 @@ typedef struct {
 
 typedef struct {
     const char *id;
+    guint64 number; /* no other session's of this daemon; not 0 */
     const char *domain;
     const char *uuid;
     const SevmigResolution *resolution; /* read by sevmig_session_new() only */
@@ -86,6 +88,11 @@ gboolean sevmig_session_set_policy(SevmigSession *session, const SevmigPolicy *p
  * the policy does not allow is SEVMIG_ERROR_REFUSED, too. Another policy takes the hand away. */
 gboolean sevmig_session_steer(SevmigSession *session, const SevmigHand *hand,
                               const SevmigTraceOrigin *origin, GError **error);
+
+/* As the arbiter is to see it; FALSE: not at all, because it is not steered, or sends no more. */
+gboolean sevmig_session_describe(const SevmigSession *session, SevmigArbiterGuest *guest);
+/* What the arbiter says to it. */
+void sevmig_session_turn(SevmigSession *session, const SevmigArbiterWord *word);
 
 const SevmigInfo *sevmig_session_info(const SevmigSession *session);
 

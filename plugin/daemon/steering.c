@@ -7,6 +7,8 @@ struct SevmigSteering {
     SevmigInfo *info;
     SevmigControlParams params;
     SevmigTraceOrigin origin; /* of a change of them */
+    SevmigTurn turn;
+    gboolean held; /* by it, in force */
     SevmigControl *control;
     SevmigPhase phase;
     SevmigActions actions; /* of the newest step */
@@ -80,6 +82,7 @@ sevmig_steering_step(SevmigSteering *self, SevmigEventType type, gint64 now_us, 
         .now_us = MAX(now_us, self->newest_us),
         .params = with_params ? &self->params : NULL,
         .sample = with_sample ? &self->sample : NULL,
+        .turn = type == SEVMIG_EVENT_TURN ? &self->turn : NULL,
     };
     SevmigView view;
 
@@ -106,6 +109,13 @@ sevmig_steering_change(SevmigSteering *self, const SevmigControlParams *params,
     self->params = *params;
     self->params.fixed_downtime_us = fixed_downtime_us;
     self->origin = *origin;
+}
+
+void
+sevmig_steering_turn(SevmigSteering *self, const SevmigTurn *turn)
+{
+    self->turn = *turn;
+    self->held = !turn->sends;
 }
 
 void
@@ -136,7 +146,7 @@ wants_lease(const SevmigSteering *self)
     const guint leased = 1u << SEVMIG_ACTION_THROTTLE | 1u << SEVMIG_ACTION_VCPU_THROTTLE |
                          1u << SEVMIG_ACTION_SWITCHOVER | 1u << SEVMIG_ACTION_HOLD_SENDING;
 
-    return self->params.throttle_mode == SEVMIG_THROTTLE_STEERED ||
+    return self->params.throttle_mode == SEVMIG_THROTTLE_STEERED || self->held ||
            (self->tuning.present & leased) != 0;
 }
 

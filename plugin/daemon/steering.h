@@ -34,6 +34,9 @@ const SevmigActions *sevmig_steering_step(SevmigSteering *self, SevmigEventType 
 void sevmig_steering_change(SevmigSteering *self, const SevmigControlParams *params,
                             const SevmigTraceOrigin *origin);
 
+/* The arbiter's word: the next step, a TURN event, puts it in force. */
+void sevmig_steering_turn(SevmigSteering *self, const SevmigTurn *turn);
+
 /* The newest statistics; the next SAMPLE or COMPLETED event carries them. */
 void sevmig_steering_take(SevmigSteering *self, const QmpcSevStatus *status);
 

@@ -21,7 +21,7 @@ fake_advance(Fake *fake)
     if (sent == 0)
         return;
     fake->last_us = now_us;
-    sent = MIN(sent, s->ram.remaining_pages);
+    sent = s->tune.hold_sending ? 0 : MIN(sent, s->ram.remaining_pages);
     s->ram.remaining_pages -= sent;
     s->ram.pass_elapsed_us += (guint64)(seconds * G_USEC_PER_SEC);
     s->send.pages += sent;
@@ -59,6 +59,8 @@ fake_apply(Fake *fake, const QmpcTune *tune)
         s->tune.batch_pages = tune->batch_pages;
     if (tune->present & QMPC_TUNE_VCPU_THROTTLE)
         s->tune.vcpu_throttle_percent = s->vcpus[0].throttle_percent = tune->vcpu_throttle_percent;
+    if (tune->present & QMPC_TUNE_HOLD_SENDING)
+        s->tune.hold_sending = tune->hold_sending;
     if (tune->present & QMPC_TUNE_LEASE)
         s->tune.lease_remaining_ms = tune->lease_ms;
     fake->most_throttle_percent = MAX(fake->most_throttle_percent, s->tune.vcpu_throttle_percent);

@@ -100,6 +100,7 @@ start(Fixture *f, const char *policy, gboolean sev, gboolean observe)
     g_autoptr(SevmigResolution) resolution = sevmig_policy_resolve(f->store, xml, -1, &error);
     SevmigSessionSetup setup = {
         .id = "20260101T000000-test",
+        .number = MAX(1, f->number),
         .domain = "db",
         .uuid = "c7a5fdbd-edaf-9455-926a-d65c16db1809",
         .resolution = resolution,

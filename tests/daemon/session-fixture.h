@@ -15,6 +15,7 @@ typedef struct {
     SevmigPolicyStore *store;
     Fake *fake;
     SevmigSession *session;
+    guint64 number; /* of the session; 0: 1 */
     guint n_changed;
     guint n_ended;
 } Fixture;

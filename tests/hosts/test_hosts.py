@@ -80,6 +80,10 @@ class Steered(HostCase):
         self.assertEqual((books["Policy"], books["PolicySource"]), ("low-downtime", "metadata"))
 
     def test_two_guests_share_the_firmware(self):
+        kill_daemon(HOSTS["a"], "sevmigd")
+        self.addCleanup(start_sevmigd, HOSTS["a"])
+        self.addCleanup(kill_daemon, HOSTS["a"], "sevmigd")
+        start_sevmigd(HOSTS["a"], "--no-turns")
         pair = [self.start("left", workload="idle"), self.start("right", workload="idle")]
         with Under(pair[0]) as left, Under(pair[1]) as right:
             self.assertEqual(left.wait_end()[0], 0)

@@ -44,7 +44,7 @@ class Source(unittest.TestCase):
         """control <- simulation, policy <- daemon -> qmp; swpsp and qemu depend on nothing of plugin/ or qmp/."""
         allowed = {
             "plugin/control/": ("sevmig-control",),
-            "plugin/simulation/": ("sevmig-control", "sevmig-simulation"),
+            "plugin/simulation/": ("sevmig-arbiter", "sevmig-control", "sevmig-simulation"),
             "qmp/": ("qmpc",),
             "qemu/swpsp/": ("swpsp",),
         }
