@@ -9,6 +9,8 @@
  *   course FILE.scenario CONTROLLER BATCH  a run, sample by sample
  *   curve FILE.scenario                    distinct pages written in a time
  *   random N SEED                          random scenarios, ours against nobody
+ *   fleet N SEED TURNS                     N guests that leave together; TURNS 0 or 1, with the
+ * arbiter
  *
  * One JSON object a line. Status 1: a random scenario has a problem.
  */
@@ -16,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fleet-guests.h"
 #include "plant.h"
 #include "random-check.h"
 #include "random.h"
@@ -194,6 +197,32 @@ run_random(char **arguments)
     return failed > 0;
 }
 
+static int
+measure_fleet(char **arguments)
+{
+    guint n = (guint)strtoul(arguments[0], NULL, 10), lone_met;
+    guint seed = (guint)strtoul(arguments[1], NULL, 10);
+    SevmigSimScenario scenarios[FLEET_MOST];
+    SevmigSimResult results[FLEET_MOST];
+    SevmigSimFleetResult sum;
+    double lone_busy_s;
+
+    if (n < 1 || n > FLEET_MOST)
+        return 2;
+    fleet_guests_draw(seed, n, scenarios);
+    lone_busy_s = fleet_guests_lone_busy_s(scenarios, n, &lone_met);
+    sevmig_sim_fleet_run(scenarios, n, strcmp(arguments[2], "0") != 0, results, &sum);
+    printf(
+        "{\"n\": %u, \"seed\": %u, \"every_page_once_ms\": %.1f, \"serial_bound_ms\": %.1f, "
+        "\"makespan_ms\": %.1f, \"mean_completion_ms\": %.1f, \"goals_met_ratio\": %.4f, "
+        "\"guest_lost_ms\": %.1f, \"longest_firmware_wait_ms\": %.2f, \"completed_ratio\": %.4f}\n",
+        n, seed, sevmig_sim_fleet_bound_s(scenarios, n) * 1e3, lone_busy_s * 1e3,
+        sum.makespan_s * 1e3, sum.mean_completion_s * 1e3,
+        lone_met > 0 ? (double)sum.met / lone_met : 1, sum.lost_s * 1e3, sum.longest_wait_ms,
+        (double)sum.completed / n);
+    return 0;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -203,7 +232,7 @@ main(int argc, char **argv)
         int (*run)(char **arguments);
     } verbs[] = {
         {"steps", 1, measure_steps}, {"without", 1, measure_without}, {"course", 3, measure_course},
-        {"curve", 1, measure_curve}, {"random", 2, run_random},
+        {"curve", 1, measure_curve}, {"random", 2, run_random},       {"fleet", 3, measure_fleet},
     };
 
     for (gsize i = 0; i < G_N_ELEMENTS(verbs); i++) {
