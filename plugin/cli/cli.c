@@ -52,6 +52,8 @@ static const Verb verbs[] = {
      verb_steer, steer_options, steer_help},
     {"preflight", "DOMAIN", "tell whether and how a domain would migrate", 1, 1, verb_preflight,
      preflight_options, preflight_help},
+    {"evacuate", "", "tell how all guests of this host would leave it together", 0, 0,
+     verb_evacuate, evacuate_options, evacuate_help},
     {"simulate", "", "try a policy on a simulated guest, without sevmigd", 0, 0, verb_simulate,
      simulate_options, simulate_help},
     {"replay", "FILE", "decide a recorded migration again, without sevmigd", 1, 1, verb_replay,

@@ -71,6 +71,7 @@ typedef struct {
     CliExplain explain;   /* policy explain */
     CliAssign assign;     /* policy assign, unassign */
     char *policy;         /* preflight: a name or file */
+    gboolean plan;        /* evacuate */
     char *to;             /* preflight: libvirt on the destination; NULL: not asked */
     char *reason;         /* policy switch, steer */
     CliSteer steer;       /* steer */
@@ -117,6 +118,7 @@ CliExit verb_replay(Cli *cli);
 CliExit verb_tune(Cli *cli);
 CliExit verb_report(Cli *cli);
 CliExit verb_doctor(Cli *cli);
+CliExit verb_evacuate(Cli *cli);
 CliExit verb_version(Cli *cli);
 
 /* Their options, where they have some of their own, and what --help says below them. */
@@ -130,6 +132,7 @@ void report_options(GOptionContext *context, Cli *cli);
 void tune_options(GOptionContext *context, Cli *cli);
 void preflight_options(GOptionContext *context, Cli *cli);
 void doctor_options(GOptionContext *context, Cli *cli);
+void evacuate_options(GOptionContext *context, Cli *cli);
 void simulate_options(GOptionContext *context, Cli *cli);
 void replay_options(GOptionContext *context, Cli *cli);
 extern const char assign_help[];
@@ -138,6 +141,7 @@ extern const char switch_help[];
 extern const char steer_help[];
 extern const char preflight_help[];
 extern const char doctor_help[];
+extern const char evacuate_help[];
 extern const char simulate_help[];
 extern const char replay_help[];
 extern const char report_help[];

@@ -70,7 +70,7 @@ _sevmigctl()
     [[ $prev == -* && $valued == *[[:space:]]"$prev"[[:space:]]* ]] && return
 
     case "$verb ${sub}" in
-        ' ') words=(list show watch history policy steer preflight simulate replay tune report doctor version) ;;
+        ' ') words=(list show watch history policy steer preflight evacuate simulate replay tune report doctor version) ;;
         'list '*) global+=' --all' ;;
         'show ') mapfile -t words < <(_sevmigctl_names domain list --all) ;;
         'watch '*)
@@ -110,6 +110,7 @@ _sevmigctl()
             [[ -z $sub ]] && mapfile -t words < <(virsh list --name 2>/dev/null)
             ;;
         'doctor '*) global+=' --uri' ;;
+        'evacuate '*) global+=' --plan --uri' ;;
         'simulate '*)
             global+=' --policy --policy-dir --workload --list --memory --vcpus --dirty-rate'
             global+=' --working-set --seed --set --compare --decisions'

@@ -277,7 +277,7 @@ class Trouble(CliCase):
         text = self.good("--help")
         for verb in ("list", "show", "watch", "history", "policy list", "policy show", "policy lint",
                      "policy explain", "policy assign", "policy unassign", "policy switch", "policy reload",
-                     "steer", "preflight", "simulate", "replay", "tune", "report", "version"):
+                     "steer", "preflight", "evacuate", "simulate", "replay", "tune", "report", "version"):
             self.assertRegex(text, rf"(?m)^  {verb} ")
             self.assertIn("Usage:", self.good(*verb.split(), "--help"))
         self.assertIn("policy reload", self.good("policy", "--help"))
@@ -314,7 +314,7 @@ class Completion(CliCase):
     def test_every_option(self):
         """Completion knows the options that --help names."""
         for verb in ("list", "watch", "history", "policy explain", "policy assign", "policy unassign",
-                     "policy switch", "steer", "preflight", "simulate", "replay", "tune", "report"):
+                     "policy switch", "steer", "preflight", "evacuate", "simulate", "replay", "tune", "report"):
             named = set(re.findall(r"(?m)^  (?:-[a-z], )?(--[a-z-]+)", self.good(*verb.split(), "--help")))
             self.assertEqual(set(self.complete(f"sevmigctl {verb} --")), named, verb)
 

@@ -270,6 +270,36 @@ class Preflight(CliCase):
         self.assertIn("DOMAIN is missing", self.fails(2, "preflight"))
         self.assertIn("one argument too many", self.fails(2, "preflight", "db-1", "db-2"))
 
+    def evacuate(self, status, *arguments):
+        done = self.ctl("evacuate", "--plan", "--uri", self.uri, *arguments)
+        self.assertEqual((done.returncode, done.stderr), (status, ""), done.stdout)
+        return done.stdout
+
+    def test_evacuate(self):
+        self.able()
+        (guest,) = json.loads(self.evacuate(0, "--json"))
+        self.assertEqual((guest["domain"], guest["policy"], guest["remark"]), ("db-1", "night", ""))
+        self.assertTrue(guest["can_migrate"] and guest["good"])
+        self.assertEqual((guest["begins_us"], guest["pages"]), (0, 32768))
+        self.assertGreater(guest["ends_us"], guest["downtime_us"])
+        self.assertRegex(self.evacuate(0), r"1 +db-1 +night +50 +128\.0 MiB +0 s ")
+
+    def test_evacuate_with_one_that_cannot(self):
+        self.host(other=1)
+        daemon = self.able()
+        daemon.answers["Probe", ("other",)] = UNABLE
+        daemon.answers["Explain", ("other",)] = explained("night")
+        first, second = json.loads(self.evacuate(1, "--json"))
+        self.assertEqual((first["domain"], first["can_migrate"]), ("db-1", True))
+        self.assertEqual((second["domain"], second["can_migrate"], second["good"]), ("other", False, False))
+        self.assertIn("x-query-sev-migration", second["remark"])
+        self.assertRegex(self.evacuate(1), r"- +other ")
+
+    def test_evacuate_nobody(self):
+        self.host(security="")
+        self.assertEqual(self.evacuate(0), "no SEV guest runs here\n")
+        self.assertIn("say --plan", self.fails(2, "evacuate", "--uri", self.uri))
+
 
 if __name__ == "__main__":
     sys.exit(tap.main())
