@@ -48,26 +48,26 @@ sevmig_bus_object_properties(SevmigBusObject *object)
     return g_variant_ref(object->published);
 }
 
+/* Both are made by one table, in one order: so side by side, a look-up for each would be the larger
+ * part of what a migration costs. */
 static GVariant *
 only_changed(GVariant *now, GVariant *before)
 {
+    gsize n = g_variant_n_children(now), n_changed = 0;
     GVariantBuilder b;
-    GVariantIter iter;
-    const char *name;
-    GVariant *value;
-    gsize n = 0;
 
+    g_assert(n == g_variant_n_children(before));
     g_variant_builder_init(&b, G_VARIANT_TYPE_VARDICT);
-    g_variant_iter_init(&iter, now);
-    while (g_variant_iter_loop(&iter, "{&sv}", &name, &value)) {
-        g_autoptr(GVariant) old = before ? g_variant_lookup_value(before, name, NULL) : NULL;
+    for (gsize i = 0; i < n; i++) {
+        g_autoptr(GVariant) entry = g_variant_get_child_value(now, i);
+        g_autoptr(GVariant) old = g_variant_get_child_value(before, i);
 
-        if (old != NULL && g_variant_equal(old, value))
+        if (g_variant_equal(entry, old))
             continue;
-        g_variant_builder_add(&b, "{sv}", name, value);
-        n++;
+        g_variant_builder_add_value(&b, entry);
+        n_changed++;
     }
-    if (n > 0)
+    if (n_changed > 0)
         return g_variant_builder_end(&b);
     g_variant_builder_clear(&b);
     return NULL;

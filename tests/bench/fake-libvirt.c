@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * fake-libvirt.c - for LD_PRELOAD under sevmigd: a libvirt with FAKE_DOMAINS that migrate
+ *
+ * Stands for a libvirtd that runs a thousand QEMUs, which no test machine does. Domains are there
+ * and migrate from the beginning; their monitors are sevmig-fake-qemus at FAKE_QEMUS. What sevmigd
+ * does not call then is not here, so the real libvirt would be, and would fail.
+ */
+#include <glib.h>
+#include <libvirt/libvirt-qemu.h>
+#include <libvirt/libvirt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define XML                                                                                        \
+    "<domain type='qemu'><name>%s</name><uuid>%s</uuid><memory unit='GiB'>1</memory>"              \
+    "<vcpu>2</vcpu><launchSecurity type='sev'><cbitpos>51</cbitpos></launchSecurity></domain>"
+
+struct _virDomain {
+    char name[32];
+    char uuid[VIR_UUID_STRING_BUFLEN];
+    int fd;
+};
+
+struct _virConnect {
+    int references;
+};
+
+static struct _virConnect the_connection;
+static struct _virDomain *domains;
+static int n_domains;
+
+virConnectPtr
+virConnectOpen(const char *uri)
+{
+    n_domains = atoi(g_getenv("FAKE_DOMAINS"));
+    domains = g_new0(struct _virDomain, n_domains);
+    for (int i = 0; i < n_domains; i++) {
+        domains[i].fd = -1;
+        g_snprintf(domains[i].name, sizeof(domains[i].name), "guest-%d", i);
+        g_snprintf(domains[i].uuid, sizeof(domains[i].uuid), "%08x-0000-4000-8000-000000000000",
+                   (unsigned)i);
+    }
+    return &the_connection;
+}
+
+int
+virConnectRef(virConnectPtr connection)
+{
+    return 0;
+}
+
+int
+virConnectClose(virConnectPtr connection)
+{
+    return 0;
+}
+
+int
+virConnectSetKeepAlive(virConnectPtr connection, int interval, unsigned int count)
+{
+    return 0;
+}
+
+int
+virConnectRegisterCloseCallback(virConnectPtr connection, virConnectCloseFunc callback,
+                                void *opaque, virFreeCallback free_opaque)
+{
+    return 0;
+}
+
+int
+virConnectUnregisterCloseCallback(virConnectPtr connection, virConnectCloseFunc callback)
+{
+    return 0;
+}
+
+int
+virConnectDomainEventRegisterAny(virConnectPtr connection, virDomainPtr domain, int event,
+                                 virConnectDomainEventGenericCallback callback, void *opaque,
+                                 virFreeCallback free_opaque)
+{
+    return event;
+}
+
+int
+virConnectDomainEventDeregisterAny(virConnectPtr connection, int id)
+{
+    return 0;
+}
+
+int
+virConnectDomainQemuMonitorEventRegister(virConnectPtr connection, virDomainPtr domain,
+                                         const char *event,
+                                         virConnectDomainQemuMonitorEventCallback callback,
+                                         void *opaque, virFreeCallback free_opaque,
+                                         unsigned int flags)
+{
+    return 100;
+}
+
+int
+virConnectDomainQemuMonitorEventDeregister(virConnectPtr connection, int id)
+{
+    return 0;
+}
+
+int
+virConnectListAllDomains(virConnectPtr connection, virDomainPtr **list, unsigned int flags)
+{
+    *list = calloc((size_t)n_domains + 1, sizeof(**list));
+    for (int i = 0; i < n_domains; i++)
+        (*list)[i] = &domains[i];
+    return n_domains;
+}
+
+int
+virDomainRef(virDomainPtr domain)
+{
+    return 0;
+}
+
+int
+virDomainFree(virDomainPtr domain)
+{
+    return 0;
+}
+
+const char *
+virDomainGetName(virDomainPtr domain)
+{
+    return domain->name;
+}
+
+int
+virDomainGetUUIDString(virDomainPtr domain, char *text)
+{
+    g_strlcpy(text, domain->uuid, VIR_UUID_STRING_BUFLEN);
+    return 0;
+}
+
+int
+virDomainGetState(virDomainPtr domain, int *state, int *reason, unsigned int flags)
+{
+    *state = VIR_DOMAIN_RUNNING;
+    if (reason != NULL)
+        *reason = VIR_DOMAIN_RUNNING_BOOTED;
+    return 0;
+}
+
+int
+virDomainGetJobStats(virDomainPtr domain, int *type, virTypedParameterPtr *params, int *n_params,
+                     unsigned int flags)
+{
+    int most = 0;
+
+    *type = VIR_DOMAIN_JOB_UNBOUNDED;
+    *params = NULL;
+    *n_params = 0;
+    return virTypedParamsAddInt(params, n_params, &most, VIR_DOMAIN_JOB_OPERATION,
+                                VIR_DOMAIN_JOB_OPERATION_MIGRATION_OUT);
+}
+
+char *
+virDomainGetXMLDesc(virDomainPtr domain, unsigned int flags)
+{
+    return g_strdup_printf(XML, domain->name, domain->uuid);
+}
+
+static gboolean
+monitor_open(virDomainPtr domain)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+    if (domain->fd >= 0)
+        return TRUE;
+    domain->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    g_strlcpy(address.sun_path, g_getenv("FAKE_QEMUS"), sizeof(address.sun_path));
+    return connect(domain->fd, (struct sockaddr *)&address, sizeof(address)) == 0;
+}
+
+int
+virDomainQemuMonitorCommand(virDomainPtr domain, const char *command, char **result,
+                            unsigned int flags)
+{
+    g_autofree char *line = g_strconcat(command, "\n", NULL);
+    ssize_t length = (ssize_t)strlen(line);
+    size_t used = 0;
+
+    *result = g_malloc(4096);
+    if (!monitor_open(domain) || write(domain->fd, line, (size_t)length) != length)
+        return -1;
+    while (used == 0 || (*result)[used - 1] != '\n') {
+        ssize_t n = read(domain->fd, *result + used, 4095 - used);
+
+        if (n <= 0)
+            return -1;
+        used += (size_t)n;
+    }
+    (*result)[used] = '\0';
+    return 0;
+}
