@@ -82,9 +82,14 @@ def start_sevmigd(host: Host, *options: str) -> None:
 
 
 def start_libvirtd(host: Host) -> None:
-    start_daemon(host, "libvirtd", "libvirtd", "--listen")
-    wait_until(f"libvirtd of host {host}",
-               lambda: host.run(["virsh", "-c", "qemu:///system", "version"], check=False).returncode == 0)
+    """After it was killed, more than once if need be: the last of its threads holds the pid file."""
+
+    def answers() -> bool:
+        if not is_alive(daemon_pid(host, "libvirtd")):
+            start_daemon(host, "libvirtd", "libvirtd", "--listen")
+        return host.run(["virsh", "-c", "qemu:///system", "version"], check=False).returncode == 0
+
+    wait_until(f"libvirtd of host {host}", answers)
 
 
 def write_on_host(host: Host, path: str, text: str) -> None:
