@@ -5,7 +5,12 @@
  * Stands for a libvirtd that runs a thousand QEMUs, which no test machine does. Domains are there
  * and migrate from the beginning; their monitors are sevmig-fake-qemus at FAKE_QEMUS. What sevmigd
  * does not call then is not here, so the real libvirt would be, and would fail.
+ *
+ * The wall clock is ahead by the seconds that stand in the file "offset" beside FAKE_QEMUS, as no
+ * test may set the real one.
  */
+#include <dlfcn.h>
+#include <fcntl.h>
 #include <glib.h>
 #include <libvirt/libvirt-qemu.h>
 #include <libvirt/libvirt.h>
@@ -13,7 +18,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #define XML                                                                                        \
@@ -202,5 +209,50 @@ virDomainQemuMonitorCommand(virDomainPtr domain, const char *command, char **res
         used += (size_t)n;
     }
     (*result)[used] = '\0';
+    return 0;
+}
+
+/* --- The clock --- */
+
+static long
+clock_offset_s(void)
+{
+    const char *qemus = getenv("FAKE_QEMUS");
+    char path[256], text[32] = "";
+    int fd;
+
+    if (qemus == NULL || strrchr(qemus, '/') == NULL)
+        return 0;
+    snprintf(path, sizeof(path), "%.*s/offset", (int)(strrchr(qemus, '/') - qemus), qemus);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return 0;
+    if (read(fd, text, sizeof(text) - 1) < 0)
+        text[0] = '\0';
+    close(fd);
+    return atol(text);
+}
+
+int
+clock_gettime(clockid_t clock, struct timespec *now)
+{
+    static int (*real)(clockid_t, struct timespec *);
+
+    if (real == NULL)
+        *(void **)&real = dlsym(RTLD_NEXT, "clock_gettime");
+    if (real(clock, now) < 0)
+        return -1;
+    if (clock == CLOCK_REALTIME)
+        now->tv_sec += clock_offset_s();
+    return 0;
+}
+
+int
+gettimeofday(struct timeval *now, void *zone)
+{
+    struct timespec exact;
+
+    clock_gettime(CLOCK_REALTIME, &exact);
+    *now = (struct timeval){exact.tv_sec, exact.tv_nsec / 1000};
     return 0;
 }

@@ -77,12 +77,16 @@ class BusCase(unittest.TestCase):
         """Where the policies are."""
         return "--policy-dir", str(self.policies), "--ceiling", str(self.dir / "ceiling.xml")
 
+    def environment(self):
+        return dict(os.environ)
+
     def start(self, *options):
         self.log_file = open(self.dir / "log", "ab")
         process = subprocess.Popen(
             [SEVMIGD, "--connect", "test:///default", "--bus", self.address, "--state-dir",
              str(self.dir / "state"), "--log-level", "info", *self.places(), *options],
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self.log_file, cwd=CASES)
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self.log_file, cwd=CASES,
+            env=self.environment())
         self.log_file.close()
         wait_until("the name is taken or sevmigd ends",
                    lambda: self.bus.name_has_owner(NAME) or process.poll() is not None)

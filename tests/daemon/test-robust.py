@@ -2,15 +2,183 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Whatever is done to sevmigd, it serves the others and says what is wrong."""
 
+import contextlib
+import json
 import os
+import pathlib
+import signal
 import socket
 import struct
+import subprocess
+import tempfile
+import time
 import unittest
 
 import dbus
 import dbus.lowlevel
 
-from bus_case import MANAGER, NAME, PATH, BusCase, wait_until
+from bus_case import MANAGER, NAME, PATH, PROPERTIES, READ, RELOAD, BusCase, wait_until
+
+
+class Overfed(BusCase):
+    """Policies by the thousand and by the megabyte: the old set stays in force, and it says why."""
+
+    def setUp(self):
+        super().setUp()
+        self.allow(READ, RELOAD)
+
+    def refuses(self, *words):
+        with self.assertRaises(dbus.DBusException) as context:
+            self.call("ReloadPolicies")
+        for word in words:
+            self.assertIn(word, context.exception.get_dbus_message())
+            self.assertIn(word, self.log())
+        self.assertEqual([policy["name"] for policy in self.call("ListPolicies")], ["default"])
+
+    def test_ten_thousand_policies(self):
+        for number in range(10000):
+            self.write(f"p{number}")
+        self.refuses(str(self.policies), "more than 1024 policies")
+
+    def test_as_many_as_there_may_be(self):
+        for number in range(1023):
+            self.write(f"p{number}")
+        self.assertEqual(self.call("ReloadPolicies"), 1024)
+        self.assertEqual(len(self.call("ListPolicies")), 1024)
+
+    def test_policy_of_100_megabytes(self):
+        with open(self.policies / "large.xml", "wb") as file:
+            file.write(b"<policy xmlns='urn:sevmig:policy:1' name='large'><description>")
+            for _ in range(100):
+                file.write(b"x" * (1 << 20))
+        before = memory_kib(self.process.pid)
+        self.refuses("large.xml", "too large")
+        self.assertLess(memory_kib(self.process.pid) - before, 20 << 10, "it was read as a whole")
+
+
+def memory_kib(pid):
+    with open(f"/proc/{pid}/status", encoding="ascii") as file:
+        return int(file.read().partition("VmRSS:")[2].split()[0])
+
+
+class Migrations(BusCase):
+    """Twenty migrations, whose QEMUs count the ticks that come to them, while something is wrong."""
+
+    N = 20
+
+    def setUp(self):
+        self.qemus_dir = tempfile.TemporaryDirectory(prefix="sevmig-qemus-")
+        self.addCleanup(self.qemus_dir.cleanup)
+        socket_path = pathlib.Path(self.qemus_dir.name, "qemus")
+        self.qemus = subprocess.Popen([os.environ["FAKE_QEMUS"], socket_path], stdout=subprocess.PIPE, text=True)
+        self.addCleanup(self.qemus.stdout.close)
+        self.addCleanup(self.qemus.wait)
+        self.addCleanup(self.qemus.kill)
+        wait_until("the QEMUs are there", socket_path.is_socket)
+        self.monitors = str(socket_path)
+        super().setUp()
+        wait_until("all are steered", lambda: self.steered() == self.N)
+
+    def environment(self):
+        options = os.environ.get("ASAN_OPTIONS", "")
+        return dict(os.environ, LD_PRELOAD=os.environ["FAKE_LIBVIRT"], FAKE_DOMAINS=str(self.N),
+                    FAKE_QEMUS=self.monitors, ASAN_OPTIONS=f"{options}:verify_asan_link_order=0:detect_leaks=0")
+
+    def places(self):
+        self.before_start()
+        return super().places()
+
+    def before_start(self):
+        """For those who need something to be wrong by then."""
+
+    def steered(self):
+        return sum(self.call("GetAll", "org.sevmig1.Migration", interface=PROPERTIES, path=path)["State"] == "steered"
+                   for path in self.call("ListMigrations", True))
+
+    @contextlib.contextmanager
+    def ticks_go_on(self, seconds=3):
+        """Meanwhile, and afterwards, each QEMU hears at least one tick in four."""
+        self.qemus.send_signal(signal.SIGUSR1)
+        begun = time.monotonic()
+        yield
+        time.sleep(max(0, begun + seconds - time.monotonic()))
+        self.assertEqual(self.steered(), self.N)
+        elapsed = time.monotonic() - begun
+        self.qemus.terminate()
+        told = json.loads(self.qemus.stdout.read())
+        self.assertGreater(told["ticks"], self.N * elapsed * 10 / 4, told)
+
+
+class Migrating(Migrations):
+    """While something is wrong with the rest of the world."""
+
+    def test_flood(self):
+        flood = dbus.bus.BusConnection(self.address)
+        self.addCleanup(flood.close)
+        message = dbus.lowlevel.MethodCallMessage(NAME, PATH, MANAGER, "ListPolicies")
+        message.set_no_reply(True)
+        with self.ticks_go_on():
+            for _ in range(5000):
+                flood.send_message(message)
+            flood.flush()
+
+    def test_reload_of_many_policies(self):
+        self.allow(READ, RELOAD)
+        for number in range(1000):
+            self.write(f"p{number}")
+        with self.ticks_go_on():
+            self.assertEqual(self.call("ReloadPolicies"), 1001)
+
+    def test_clock_jumps(self):
+        """A day back, a year on: what is timed is timed by another clock."""
+        with self.ticks_go_on():
+            for offset in (-86400, 366 * 86400):
+                pathlib.Path(self.qemus_dir.name, "offset").write_text(f"{offset:016d}")
+                time.sleep(1)
+        elapsed = [self.call("Get", "org.sevmig1.Migration", "ElapsedUs", interface=PROPERTIES, path=path)
+                   for path in self.call("ListMigrations", True)]
+        self.assertLess(max(elapsed), 3600e6)
+
+
+class OnDisk(Migrations):
+    """The state directory is a disk of its own."""
+
+    OPTIONS = ""
+
+    def before_start(self):
+        state = self.dir / "state"
+        state.mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "-o", self.OPTIONS, "tmpfs", state], check=True)
+        self.addCleanup(subprocess.run, ["umount", "-l", state], check=True)
+
+
+class OnSmallDisk(OnDisk):
+    OPTIONS = "size=4m"
+
+    def test_full_disk(self):
+        """The records are on a disk that fills up under them."""
+        with self.ticks_go_on(5):
+            (self.dir / "state" / "filler").write_bytes(b"x" * (64 << 10))
+            with contextlib.suppress(OSError):
+                for number in range(100):
+                    (self.dir / "state" / f"filler{number}").write_bytes(b"x" * (64 << 10))
+        self.assertIn("No space left on device", self.log())
+        self.assertEqual(self.log().count("recording no more"), self.N)
+
+
+class OnReadOnlyDisk(OnDisk):
+    """Nothing can be recorded from the start."""
+
+    OPTIONS = "ro"
+
+    def test_it_steers_all_the_same(self):
+        with self.ticks_go_on():
+            pass
+        self.assertEqual(self.log().count("recording nothing"), self.N)
+        self.assertIn("Read-only file system", self.log())
+        files = [self.call("Get", "org.sevmig1.Migration", "RecordFile", interface=PROPERTIES, path=path)
+                 for path in self.call("ListMigrations", True)]
+        self.assertEqual(files, [""] * self.N)
 
 
 class Flooding(BusCase):
@@ -25,7 +193,7 @@ class Flooding(BusCase):
         flood = self.own_connection()
         message = dbus.lowlevel.MethodCallMessage(NAME, PATH, MANAGER, "ListPolicies")
         message.set_no_reply(True)
-        for _ in range(20000):
+        for _ in range(10000):
             flood.send_message(message)
         flood.flush()
         self.assertEqual(len(self.call("ListPolicies")), 1)
