@@ -24,7 +24,7 @@ tree_packages=(
     # guests
     busybox-static cpio xz-utils
     # tests
-    python3 python3-libvirt python3-dbusmock python3-gi python3-pyte gnuplot-nox libxml2-utils shellcheck man-db
+    apparmor python3 python3-libvirt python3-dbusmock python3-gi python3-pyte gnuplot-nox libxml2-utils shellcheck man-db
     # tests of reports and metrics
     chromium chromium-driver fonts-dejavu-core python3-selenium
     prometheus prometheus-node-exporter python3-prometheus-client
