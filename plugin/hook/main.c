@@ -11,6 +11,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/time.h>
@@ -41,12 +42,16 @@ static const Checked checked[] = {
 
 static volatile sig_atomic_t strict;
 
+/* What it is too late for may be that nobody reads stderr: so not a word where that would block. */
 static void
 on_deadline(int signal_number)
 {
-    ssize_t ignored = strict ? write(STDERR_FILENO, REFUSE_TEXT, sizeof REFUSE_TEXT - 1)
-                             : write(STDERR_FILENO, LET_TEXT, sizeof LET_TEXT - 1);
+    struct pollfd errors = {.fd = STDERR_FILENO, .events = POLLOUT};
+    ssize_t ignored = 0;
 
+    if (poll(&errors, 1, 0) == 1)
+        ignored = strict ? write(STDERR_FILENO, REFUSE_TEXT, sizeof REFUSE_TEXT - 1)
+                         : write(STDERR_FILENO, LET_TEXT, sizeof LET_TEXT - 1);
     (void)ignored;
     _exit(strict ? EXIT_REFUSE : EXIT_LET);
 }

@@ -3,6 +3,8 @@
  * The hook as libvirt runs it: arguments, domain XML on stdin; exit status and stderr are judged,
  * and that nothing is ever on stdout.
  */
+#include "hook-fixture.h"
+
 #include <fcntl.h>
 #include <gio/gio.h>
 #include <glib/gstdio.h>
@@ -10,154 +12,6 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
-
-#define SEV "<launchSecurity type='sev'><cbitpos>51</cbitpos></launchSecurity>"
-#define META(inside) "<metadata>" inside "</metadata>"
-#define NAMED(name, more)                                                                          \
-    META("<sevmig:policy xmlns:sevmig='urn:sevmig:domain:1' name='" name "' " more "/>")
-#define DOMAIN(inside) "<domain type='kvm'><name>vm</name>" inside "</domain>"
-#define POLICY(name, inside)                                                                       \
-    "<policy xmlns='urn:sevmig:policy:1' name='" name "'>" inside "</policy>"
-#define INLINED(more, inside)                                                                      \
-    META("<sevmig:policy xmlns:sevmig='urn:sevmig:domain:1' " more                                 \
-         ">" POLICY("own", inside) "</sevmig:policy>")
-#define NEEDS_DEVICE(how) "<incoming require='sev-receive schema' on-failure='" how "'/>"
-
-typedef struct {
-    char *root;
-    char *admin;
-    char *vendor;
-    char *ceiling;
-    char *device;
-} Host;
-
-typedef struct {
-    int status;
-    char *errors;
-} Outcome;
-
-static void
-put(const char *directory, const char *name, const char *text)
-{
-    g_autofree char *path = g_build_filename(directory, name, NULL);
-
-    g_assert_true(g_file_set_contents(path, text, -1, NULL));
-}
-
-static void
-host_set_up(Host *host, gconstpointer data)
-{
-    host->root = g_dir_make_tmp("sevmig-hook-XXXXXX", NULL);
-    host->admin = g_build_filename(host->root, "admin", NULL);
-    host->vendor = g_build_filename(host->root, "vendor", NULL);
-    host->ceiling = g_build_filename(host->root, "ceiling.xml", NULL);
-    host->device = g_strdup("/dev/null"); /* a character device, as /dev/sev is */
-    g_assert_cmpint(g_mkdir(host->admin, 0700), ==, 0);
-    g_assert_cmpint(g_mkdir(host->vendor, 0700), ==, 0);
-    put(host->vendor, "known.xml", POLICY("known", NEEDS_DEVICE("warn")));
-    put(host->vendor, "strict.xml", POLICY("strict", NEEDS_DEVICE("refuse")));
-    put(host->vendor, "default.xml", POLICY("default", NEEDS_DEVICE("warn")));
-}
-
-static void
-empty_directory(char *path)
-{
-    g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
-    const char *name;
-
-    while ((name = g_dir_read_name(dir))) {
-        g_autofree char *file = g_build_filename(path, name, NULL);
-        g_assert_cmpint(g_remove(file), ==, 0);
-    }
-}
-
-static void
-host_tear_down(Host *host, gconstpointer data)
-{
-    empty_directory(host->admin);
-    empty_directory(host->vendor);
-    empty_directory(host->root);
-    g_assert_cmpint(g_rmdir(host->root), ==, 0);
-    g_free(host->root);
-    g_free(host->admin);
-    g_free(host->vendor);
-    g_free(host->ceiling);
-    g_free(host->device);
-}
-
-static GSubprocess *
-start(const Host *host, const char *program, const char *const *arguments, const char *deadline_ms)
-{
-    g_autoptr(GSubprocessLauncher) launcher =
-        g_subprocess_launcher_new(G_SUBPROCESS_FLAGS_STDIN_PIPE | G_SUBPROCESS_FLAGS_STDOUT_PIPE |
-                                  G_SUBPROCESS_FLAGS_STDERR_PIPE);
-    g_autoptr(GPtrArray) argv = g_ptr_array_new();
-    g_autoptr(GError) error = NULL;
-    GSubprocess *child;
-
-    g_subprocess_launcher_setenv(launcher, "SEVMIG_TEST_ADMIN_DIR", host->admin, TRUE);
-    g_subprocess_launcher_setenv(launcher, "SEVMIG_TEST_VENDOR_DIR", host->vendor, TRUE);
-    g_subprocess_launcher_setenv(launcher, "SEVMIG_TEST_CEILING", host->ceiling, TRUE);
-    g_subprocess_launcher_setenv(launcher, "SEVMIG_TEST_DEVICE", host->device, TRUE);
-    g_subprocess_launcher_setenv(launcher, "SEVMIG_TEST_DEADLINE_MS", deadline_ms, TRUE);
-    g_ptr_array_add(argv, (char *)g_getenv(program));
-    g_assert_nonnull(g_getenv(program));
-    for (; *arguments; arguments++)
-        g_ptr_array_add(argv, (char *)*arguments);
-    g_ptr_array_add(argv, NULL);
-    child = g_subprocess_launcher_spawnv(launcher, (const char *const *)argv->pdata, &error);
-    g_assert_no_error(error);
-    return child;
-}
-
-static Outcome
-finish(GSubprocess *child, GBytes *input)
-{
-    g_autoptr(GBytes) output = NULL, errors = NULL;
-    g_autoptr(GError) error = NULL;
-    Outcome outcome;
-
-    /* A hook that has seen enough may be gone before it has read everything; what it then says is
-     * lost here. */
-    if (!g_subprocess_communicate(child, input, NULL, &output, &errors, &error))
-        g_assert_error(error, G_IO_ERROR, G_IO_ERROR_BROKEN_PIPE);
-    g_assert_true(g_subprocess_wait(child, NULL, NULL));
-    g_assert_true(g_subprocess_get_if_exited(child));
-    outcome.status = g_subprocess_get_exit_status(child);
-    if (output)
-        g_assert_cmpuint(g_bytes_get_size(output), ==, 0);
-    outcome.errors = errors && g_bytes_get_size(errors) > 0
-                         ? g_strndup(g_bytes_get_data(errors, NULL), g_bytes_get_size(errors))
-                         : g_strdup("");
-    return outcome;
-}
-
-static Outcome
-run_sized(const Host *host, const char *operation, const char *sub, const char *xml, gsize size)
-{
-    const char *const arguments[] = {"vm", operation, sub, "-", NULL};
-    g_autoptr(GSubprocess) child = start(host, "SEVMIG_HOOK_TESTING", arguments, "20000");
-    g_autoptr(GBytes) input = g_bytes_new_static(xml, size);
-
-    return finish(child, input);
-}
-
-static Outcome
-incoming(const Host *host, const char *xml)
-{
-    return run_sized(host, "migrate", "begin", xml, strlen(xml));
-}
-
-/* An outcome with its one line of stderr (NULL: none). */
-static void
-expect(Outcome outcome, int status, const char *line)
-{
-    g_autofree char *errors = outcome.errors;
-    g_autofree char *wanted = line ? g_strconcat(line, "\n", NULL) : g_strdup("");
-
-    g_assert_cmpstr(errors, ==, wanted);
-    g_assert_cmpint(outcome.status, ==, status);
-}
 
 static void
 test_clean(Host *host, gconstpointer data)
@@ -416,6 +270,64 @@ test_stalled_strict(Host *host, gconstpointer data)
            "on-failure=\"refuse\"");
 }
 
+/* Nobody reads what it has to say, and the pipe is full. */
+static void
+test_deaf_reader(Host *host, gconstpointer data)
+{
+    const char *const argv[] = {
+        g_getenv("SEVMIG_HOOK_TESTING"), "vm", "migrate", "begin", "-", NULL};
+    const char *const xmls[] = {DOMAIN(SEV NAMED("gold", "on-failure='refuse'")),
+                                DOMAIN(SEV NAMED("gold", "on-failure='warn'"))};
+
+    for (gsize i = 0; i < G_N_ELEMENTS(xmls); i++) {
+        g_autoptr(GSubprocessLauncher) launcher =
+            g_subprocess_launcher_new(G_SUBPROCESS_FLAGS_STDIN_PIPE);
+        g_autoptr(GSubprocess) child = NULL;
+        g_autofree char *full = g_strnfill(4096, 'x');
+        int pipe_fds[2];
+
+        g_assert_cmpint(pipe2(pipe_fds, O_CLOEXEC | O_NONBLOCK), ==, 0);
+        while (write(pipe_fds[1], full, 4096) > 0)
+            ;
+        while (write(pipe_fds[1], full, 1) > 0)
+            ;
+        g_assert_cmpint(fcntl(pipe_fds[1], F_SETFL, 0), ==, 0); /* it would block now */
+        set_up_launcher(launcher, host, "500");
+        g_subprocess_launcher_take_stderr_fd(launcher, pipe_fds[1]);
+        child = g_subprocess_launcher_spawnv(launcher, argv, NULL);
+        g_assert_nonnull(child);
+        g_assert_true(g_output_stream_write_all(g_subprocess_get_stdin_pipe(child), xmls[i],
+                                                strlen(xmls[i]), NULL, NULL, NULL));
+        g_assert_true(g_output_stream_close(g_subprocess_get_stdin_pipe(child), NULL, NULL));
+        g_assert_true(g_subprocess_wait(child, NULL, NULL));
+        g_assert_true(g_subprocess_get_if_exited(child));
+        g_assert_cmpint(g_subprocess_get_exit_status(child), ==, i == 0 ? 1 : 0);
+        close(pipe_fds[0]);
+    }
+}
+
+/* What may stand in a directory of policies instead of one: nothing of it is waited for. */
+static void
+test_odd_files(Host *host, gconstpointer data)
+{
+    g_autofree char *odd = g_build_filename(host->admin, "odd.xml", NULL);
+    const char *xml = DOMAIN(SEV NAMED("known", "on-failure='refuse'"));
+    Outcome outcome;
+
+    g_assert_cmpint(mkfifo(odd, 0600), ==, 0);
+    outcome = incoming(host, xml);
+    g_assert_cmpint(outcome.status, ==, 1);
+    g_assert_nonnull(strstr(outcome.errors, "odd.xml"));
+    g_assert_null(strstr(outcome.errors, "took too long"));
+    g_free(outcome.errors);
+    g_assert_cmpint(g_remove(odd), ==, 0);
+    g_assert_cmpint(symlink("odd.xml", odd), ==, 0); /* to itself */
+    outcome = incoming(host, xml);
+    g_assert_cmpint(outcome.status, ==, 1);
+    g_assert_nonnull(strstr(outcome.errors, "odd.xml"));
+    g_free(outcome.errors);
+}
+
 /* The program that is installed: no variable changes where it looks. */
 static void
 test_installed(Host *host, gconstpointer data)
@@ -490,6 +402,8 @@ main(int argc, char **argv)
         {"/hook/large", test_large},
         {"/hook/stalled-input", test_stalled_input},
         {"/hook/stalled-strict", test_stalled_strict},
+        {"/hook/deaf-reader", test_deaf_reader},
+        {"/hook/odd-files", test_odd_files},
         {"/hook/installed", test_installed},
         {"/hook/closed-descriptors", test_closed_descriptors},
         {"/hook/unreadable-input", test_unreadable_input},
