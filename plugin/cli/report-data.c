@@ -133,13 +133,13 @@ take_event(ReportData *self)
 {
     const SevmigTraceStep *step = sevmig_replay_step(self->replay);
     gint64 at_us = sevmig_replay_elapsed_us(self->replay);
-    /* What was foreseen the moment before the guest stopped is what was promised. */
-    if (step->event.type == SEVMIG_EVENT_SWITCHOVER)
-        self->promised_downtime_us = self->view.predicted_downtime_us;
+
     if (step->has_view)
         self->view = step->view;
     else
         sevmig_replay_view(self->replay, &self->view);
+    if (step->event.type == SEVMIG_EVENT_SWITCHOVER) /* foreseen as the guest stops: the promise */
+        self->promised_downtime_us = self->view.predicted_downtime_us;
     self->events++;
     self->missed += step->event.type == SEVMIG_EVENT_SAMPLE_MISSED;
     self->end_us = at_us;

@@ -162,8 +162,10 @@ sevmig_firmware_sparse_commands_per_page(const SevmigFirmware *self, uint32_t ma
     double runs = 0;
     int i = 0;
 
-    if (self->runs_total < RUNS_ENOUGH)
+    if (!sevmig_firmware_knows_late(self))
         return 1;
+    if (self->runs_total < RUNS_ENOUGH)
+        return self->commands_per_page; /* few runs, so they are long */
     while (i < SEVMIG_RUN_BUCKETS - 1 && (runs += self->runs[i]) < SHORTEST * self->runs_total)
         i++;
     return ceil((double)(1u << i) / most) / (double)(1u << i);

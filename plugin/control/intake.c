@@ -44,6 +44,21 @@ find_problem(const SevmigIntake *self, int64_t now_us, const SevmigSample *s)
     return NULL;
 }
 
+/* Between the newest two samples: as long after the sync before as it says; with several, when the
+ * pass began that ran out of pages, or half an interval ago. */
+static int64_t
+sync_time_us(const SevmigIntake *self, int64_t now_us, const SevmigSample *s)
+{
+    double interval_us = (double)s->sync_interval_measured_us;
+    double ago_us = fmin(interval_us, (double)(now_us - self->at_us)) / 2;
+
+    if (s->sync_count == self->last.sync_count + 1)
+        ago_us = (double)(now_us - self->sync_at_us) - interval_us;
+    else if (self->new_pass)
+        ago_us = (double)s->pass_elapsed_us;
+    return now_us - (int64_t)fmax(0, fmin(ago_us, (double)(now_us - self->at_us)));
+}
+
 static void
 take_sync(SevmigIntake *self, int64_t now_us, const SevmigSample *s)
 {
@@ -51,9 +66,7 @@ take_sync(SevmigIntake *self, int64_t now_us, const SevmigSample *s)
     self->new_pass = s->pass != self->last.pass;
     if (!self->new_sync)
         return;
-    self->sync_at_us = now_us;
-    if (self->new_pass && s->pass_elapsed_us < (uint64_t)(now_us - self->at_us))
-        self->sync_at_us = now_us - (int64_t)s->pass_elapsed_us;
+    self->sync_at_us = sync_time_us(self, now_us, s);
 }
 
 static void

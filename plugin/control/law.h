@@ -39,6 +39,7 @@ typedef struct {
 /* What the guest dirtied since the pass began, over all syncs in it. */
 typedef struct {
     bool begun;
+    bool over; /* the newest sync ended a pass */
     double pages;
     double wall_us;
     double guest_us;
@@ -58,14 +59,15 @@ typedef struct {
     double free_pages;
     double last_rate;         /* pages a microsecond at the newest sync with throttle */
     unsigned no_effect;       /* syncs in a row without the expected effect */
-    uint64_t useless_goal_us; /* the downtime goal then */
+    uint64_t useless_goal_us; /* for this downtime goal; 0: for any */
     int64_t useless_until_us;
     unsigned distrust_percent; /* added to the model's least: its promises were not kept */
     unsigned raised;           /* so often */
     int64_t lowered_at_us;
     bool leaks;              /* vCPUs run on in short slices */
     bool waits;              /* for a lull of the guest, ... */
-    unsigned waited;         /* ... so often */
+    unsigned waited;         /* ... so often, ... */
+    int64_t waited_since_us; /* ... the last time in the busy spell that began then */
     bool reaches;            /* some admissible throttle reaches the goal */
     bool due;                /* decide at this step although there was no sync */
     unsigned wanted_percent; /* of all vCPUs, or of those that write */
@@ -101,6 +103,7 @@ struct SevmigControl {
     bool hurried;        /* the next sample was wanted soon */
     uint64_t goal_us;    /* downtime, after any relaxation */
     uint64_t relax_max_us;
+    unsigned counting; /* samples since a sync was asked for before the guest stops; 0: none is */
     unsigned let_go_ticks; /* samples since QEMU may switch over */
     int64_t batch_changed_us;
     bool held;             /* by the arbiter; until the word to send has arrived, too, ... */
@@ -138,6 +141,8 @@ double sevmig_law_time_left_us(const SevmigControl *self);
 /* What the guest did since the newest sync. First of all that a sample brings. */
 void sevmig_outlook_count(SevmigControl *self);
 void sevmig_outlook_update(SevmigControl *self);
+/* The guest has stopped: how far it came since the newest sample is known. */
+void sevmig_outlook_stopped(SevmigControl *self);
 /* Feeds the newest sync, if there was one, to the dirty curve. */
 void sevmig_outlook_learn_sync(SevmigControl *self, SevmigActions *actions);
 

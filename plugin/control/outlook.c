@@ -28,9 +28,11 @@ fixed_us(const SevmigControl *self, double batch, double page_us)
     double percent = self->throttle.wanted_percent;
     double slice = (double)sevmig_knobs_wanted(&self->knobs, SEVMIG_KNOB_SLICE, 0);
 
-    /* The destination decrypts one submission behind, and the guest runs there only after it; and a
-     * throttled vCPU has been stopped for half a stop on average when the switchover begins. */
-    return fixed + OUTSIDE_US + batch * page_us + slice * percent / (100 - percent) / 2;
+    /* The destination decrypts one submission behind, and the guest runs there only after it: the
+     * last one, half full on average. And the switchover may find a throttled vCPU in one of its
+     * stops, on average half-way. */
+    return fixed + OUTSIDE_US + batch / 2 * page_us +
+           percent / 100 * slice * percent / (100 - percent) / 2;
 }
 
 /* Newly dirtied pages that were clean; those still to be sent anyway cost nothing more. */
@@ -90,23 +92,26 @@ sevmig_outlook_count(SevmigControl *self)
     dirt->until_us = self->now_us;
 }
 
-/* What is left of this pass lies as that does which it has sent; what was dirtied meanwhile lies
- * scattered. Right after a sync nothing is known of the new pass yet. */
+/* If the guest stops so long after the newest sample. What is left of this pass lies as that does
+ * which it has sent; what was dirtied meanwhile lies scattered. Right after a sync nothing is known
+ * of the new pass yet. */
 static void
-foresee_stop(SevmigControl *self)
+foresee_stop(SevmigControl *self, double lag_us)
 {
     const SevmigSample *s = &self->intake.last;
     SevmigOutlook *o = &self->outlook;
-    double lag_us = self->phase == SEVMIG_PHASE_SWITCHOVER ? TURN_US : CALL_US + TURN_US;
-    double left = fmax(0, (double)s->remaining_pages - lag_us / o->bulk_page_us);
-    double dirtied = dirtied_since_sync(self, lag_us);
-    double page_us = o->bulk_page_us;
+    double batch = (double)sevmig_knobs_wanted(&self->knobs, SEVMIG_KNOB_BATCH, s->batch_pages);
+    double dirtied = dirtied_since_sync(self, lag_us), page_us = o->bulk_page_us, sent;
 
     if (self->now_us - self->intake.sync_at_us < SETTLED_US)
-        page_us = sevmig_predict_page_us(&o->plant, left);
-    o->ahead_pages = left + dirtied;
-    o->downtime_us = o->plant.fixed_us + left * page_us + dirtied * o->plant.page_us;
+        page_us = sevmig_predict_page_us(&o->plant, (double)s->remaining_pages);
+    /* A submission under way is not among what remains, and is half done on average. */
+    sent = fmin((double)s->remaining_pages, fmax(0, lag_us / page_us - batch / 2));
+    o->ahead_pages = (double)s->remaining_pages - sent + dirtied;
     o->dirtied_us = dirtied * o->plant.page_us;
+    o->downtime_us = o->plant.fixed_us + (o->ahead_pages - dirtied) * page_us + o->dirtied_us;
+    /* The last submission holds no more than there is. */
+    o->downtime_us -= fmax(0, batch / 2 - o->ahead_pages) * o->plant.page_us;
 }
 
 void
@@ -146,8 +151,15 @@ sevmig_outlook_update(SevmigControl *self)
         o->sync_pages = (double)s->remaining_pages +
                         fmax(0, (double)(self->now_us - self->intake.sync_at_us)) / o->bulk_page_us;
     o->pending_pages = (double)s->remaining_pages + dirtied_since_sync(self, 0);
-    foresee_stop(self);
+    foresee_stop(self, self->phase == SEVMIG_PHASE_SWITCHOVER ? TURN_US : CALL_US + TURN_US);
     o->eta_us = eta_us(self);
+}
+
+void
+sevmig_outlook_stopped(SevmigControl *self)
+{
+    if (self->outlook.known)
+        foresee_stop(self, (double)(self->now_us - self->intake.at_us));
 }
 
 /* Guest CPU time of the newest sync's interval, in the terms of c(p). */
@@ -177,6 +189,7 @@ begin_pass(SevmigControl *self)
         .until_us = self->dirt.until_us,
         .sync_guest_us = self->dirt.sync_guest_us,
         .begun = true,
+        .over = self->dirt.over,
         .first_sent = s->pages,
         .first_remaining = s->remaining_pages,
         .exposed_start =
@@ -225,8 +238,8 @@ learn_sync(SevmigControl *self, SevmigActions *actions)
     if (self->intake.late && !pass_is_over(self) &&
         pages <= sevmig_dirty_pages(&self->dirty, guest_us))
         return;
-    sevmig_throttle_observe(self, guest_us, dirt->wall_us, pages, actions);
     sevmig_dirty_learn(&self->dirty, fmax(1, guest_us), pages);
+    sevmig_throttle_observe(self, guest_us, dirt->wall_us, pages, actions);
 }
 
 void
@@ -240,8 +253,9 @@ sevmig_outlook_learn_sync(SevmigControl *self, SevmigActions *actions)
         begin_pass(self);
     if (!self->intake.new_sync)
         return;
+    self->dirt.over = pass_is_over(self);
     learn_sync(self, actions);
     /* The sync that ends a pass belongs to it. Passes of next to nothing are summed up. */
-    if (pass_is_over(self) && self->dirt.wall_us >= SHORTEST_SYNC_US)
+    if (self->dirt.over && self->dirt.wall_us >= SHORTEST_SYNC_US)
         begin_pass(self);
 }

@@ -239,8 +239,8 @@ typedef struct {
     uint32_t batch_pages;
     uint32_t throttle_percent;
     uint32_t max_throttle_percent;
-    uint64_t predicted_downtime_us; /* if it were told to stop now; once let go, of the stop that is
-                                     * awaited; 0: unknown */
+    uint64_t predicted_downtime_us; /* if it were told to stop now; once it has stopped, of that
+                                     * stop; 0: unknown */
     uint64_t downtime_goal_us;      /* in force, after any relaxation */
     uint64_t eta_us;                /* from now to the end; 0: unknown */
     uint64_t guest_lost_us; /* mean over vCPUs of throttled time, plus downtime once known */

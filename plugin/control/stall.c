@@ -167,6 +167,8 @@ static void
 give_up_throttle(SevmigControl *self)
 {
     self->stall.score = 0;
+    if (self->now_us < self->throttle.useless_until_us)
+        return; /* given up already: what is left alone proves nothing new */
     self->throttle.useless_percent = self->throttle.most_percent;
     self->throttle.useless_goal_us = self->goal_us;
     self->throttle.useless_until_us = self->now_us + USELESS_FOR_US;

@@ -303,6 +303,7 @@ dispatch(SevmigControl *self, const SevmigEvent *event, SevmigActions *actions)
         break;
     case SEVMIG_EVENT_SWITCHOVER:
         self->ending = SEVMIG_ENDING_QEMU;
+        sevmig_outlook_stopped(self);
         sevmig_phase_move(&self->phase, SEVMIG_PHASE_SWITCHOVER);
         break;
     case SEVMIG_EVENT_COMPLETED:
@@ -426,10 +427,7 @@ sevmig_control_view(const SevmigControl *self, SevmigView *view)
     view->downtime_goal_us = self->goal_us;
     view->guest_lost_us = (uint64_t)self->vcpus.lost_us + self->downtime_us;
     if (o->known && !final) {
-        /* Once let go, QEMU stops only if it finds no more than the goal allows. */
-        double most_us = self->phase == SEVMIG_PHASE_SWITCHOVER ? (double)self->goal_us : 1e15;
-
-        view->predicted_downtime_us = (uint64_t)fmin(o->downtime_us, most_us);
+        view->predicted_downtime_us = (uint64_t)fmin(o->downtime_us, 1e15);
         view->eta_us = (uint64_t)fmin(o->eta_us, 1e15);
     }
 }

@@ -25,13 +25,26 @@
 
 #define FORCE_US 200000 /* two ticks: one to decide, one to act */
 
-#define SYNC_LEAST_US 10000000 /* shorter passes end with a sync of their own soon enough */
-#define SYNC_US_PER_GIB 50000  /* a sync costs about 1 ms a GiB: 2 % of the time */
+#define SYNC_US_PER_GIB 50000 /* a sync costs about 1 ms a GiB: 2 % of the time */
+#define SYNC_LEAST_US 1000000 /* shorter passes end with a sync of their own soon enough */
 #define SYNC_MOST_US 60000000
-#define SYNCS_PER_PASS 4
+#define SYNCS_PER_PASS 8
 #define SYNC_HELD_US 2000000
 #define SYNC_STEP_US 50000
 #define SYNC_ENDS 1.25 /* intervals before its end a pass is left to end with a sync of its own */
+
+#define COUNT_SHARE 0.15 /* of the goal: less is not worth a tick */
+#define COUNT_TICKS 5    /* then it is told by QEMU, which counts before it stops */
+
+/* How often syncs may be asked for. */
+static double
+sync_least_us(const SevmigControl *self)
+{
+    const SevmigSample *s = &self->intake.last;
+    double gib = (double)(s->private_pages + s->shared_pages) * s->page_size_bytes / (1 << 30);
+
+    return fmax(SYNC_STEP_US, SYNC_US_PER_GIB * gib);
+}
 
 static int
 ms(double us)
@@ -145,6 +158,21 @@ may_go(const SevmigControl *self)
                aim * (double)self->goal_us;
 }
 
+/* What the guest dirtied since the newest sync is a guess, and so is then the downtime that is
+ * promised: where it is much, it is counted first. Not while stalled: each count lets more of the
+ * pages that are sent be dirtied again before the pass is over. */
+static bool
+wants_count(SevmigControl *self)
+{
+    double since_us = (double)(self->now_us - self->intake.sync_at_us);
+    bool wants = self->outlook.dirtied_us > COUNT_SHARE * (double)self->goal_us &&
+                 since_us >= sync_least_us(self) && self->stall.score < 1 &&
+                 self->counting < COUNT_TICKS && sevmig_law_has(self, SEVMIG_PART_SYNCS);
+
+    self->counting = wants ? self->counting + 1 : 0;
+    return wants;
+}
+
 /* Steered: hold, let go, watch. */
 static void
 decide(SevmigControl *self, SevmigActions *actions)
@@ -159,7 +187,7 @@ decide(SevmigControl *self, SevmigActions *actions)
             ms(fmax(0, sevmig_law_time_left_us(self))), ms(o->downtime_us));
     } else if (self->phase == SEVMIG_PHASE_SWITCHOVER) {
         watch_let_go(self, actions);
-    } else if (may_go(self)) {
+    } else if (may_go(self) && !wants_count(self)) {
         sevmig_phase_move(&self->phase, SEVMIG_PHASE_SWITCHOVER);
         self->let_go_ticks = 0;
         let_go(self);
@@ -191,37 +219,46 @@ sevmig_switchover_decide(SevmigControl *self, SevmigActions *actions)
  * the pass would find it all, and it would be sent again: syncs before its turn leave that one
  * little. */
 static void
-sync_while_held(SevmigControl *self, double gib)
+sync_while_held(SevmigControl *self)
 {
     sevmig_knobs_want(&self->knobs, SEVMIG_KNOB_SYNC_INTERVAL,
-                      (int64_t)fmin(SYNC_MOST_US, fmax(SYNC_HELD_US, SYNC_US_PER_GIB * gib)),
+                      (int64_t)fmin(SYNC_MOST_US, fmax(SYNC_HELD_US, sync_least_us(self))),
                       "held: what it dirties before its turn need not be found later");
 }
 
-/* Dirty counts arrive only at syncs: ask for some within a long pass, as far as they are cheap. Not
- * in the first one: what they find is sent again in it, and again afterwards, and nothing is
- * decided by it before that pass is over. */
+/* In a pass, for two reasons: dirty counts arrive only at syncs; and what is written before it is
+ * sent need not be sent again, if a sync forgets the former. */
+static double
+interval_in_pass_us(const SevmigControl *self, double pass_us)
+{
+    double least = fmax(SYNC_LEAST_US, sync_least_us(self)), interval;
+
+    if (pass_us < 2 * least)
+        return 0;
+    interval = fmin(SYNC_MOST_US, fmax(least, pass_us / SYNCS_PER_PASS));
+    return floor(interval / SYNC_STEP_US) * SYNC_STEP_US;
+}
+
 void
 sevmig_sync_interval_decide(SevmigControl *self)
 {
-    const SevmigSample *s = &self->intake.last;
-    double gib = (double)(s->private_pages + s->shared_pages) * s->page_size_bytes / (1 << 30);
-    double least = fmax(SYNC_LEAST_US, SYNC_US_PER_GIB * gib);
-    double pass_us = (double)s->remaining_pages * self->outlook.plant.page_us;
+    double pass_us = (double)self->intake.last.remaining_pages * self->outlook.plant.page_us;
     double last = (double)sevmig_knobs_wanted(&self->knobs, SEVMIG_KNOB_SYNC_INTERVAL, 0);
-    double interval = 0;
+    double interval;
 
     if (self->params.throttle_mode == SEVMIG_THROTTLE_QEMU)
         return; /* auto-converge counts syncs: more of them would make it another one */
     if (self->held) {
-        sync_while_held(self, gib);
+        sync_while_held(self);
         return;
     }
-    if (!self->intake.late && last > 0)
-        sevmig_knobs_want(&self->knobs, SEVMIG_KNOB_SYNC_INTERVAL, 0,
-                          "its turn: the pass ends with a sync of its own");
-    if (!self->intake.late || !sevmig_law_has(self, SEVMIG_PART_SYNCS))
+    if (!sevmig_law_has(self, SEVMIG_PART_SYNCS))
         return;
+    if (self->counting > 0 && !self->intake.new_sync) {
+        sevmig_knobs_want(&self->knobs, SEVMIG_KNOB_SYNC_INTERVAL, (int64_t)sync_least_us(self),
+                          "what was dirtied is counted before the guest stops");
+        return;
+    }
     if (last > 0 && pass_us < SYNC_ENDS * last) {
         sevmig_knobs_want(&self->knobs, SEVMIG_KNOB_SYNC_INTERVAL, 0,
                           "this pass ends in about %d ms: its own sync shows the rest",
@@ -230,14 +267,12 @@ sevmig_sync_interval_decide(SevmigControl *self)
     }
     if (!self->firmware.learnt || !(self->intake.new_pass || self->intake.new_sync || last == 0))
         return;
-    if (pass_us >= 2 * least)
-        interval = fmin(SYNC_MOST_US, fmax(least, pass_us / SYNCS_PER_PASS));
-    interval = floor(interval / SYNC_STEP_US) * SYNC_STEP_US;
+    interval = interval_in_pass_us(self, pass_us);
     if (interval == last || (interval < 1.5 * last && last < 1.5 * interval))
         return;
     sevmig_knobs_want(&self->knobs, SEVMIG_KNOB_SYNC_INTERVAL, (int64_t)interval,
                       interval > 0
-                          ? "this pass takes about %d ms: %d syncs in it show what is dirtied"
+                          ? "this pass takes about %d ms: %d syncs in it save what is written twice"
                           : "this pass takes about %d ms: one sync at its end is enough",
                       ms(pass_us), SYNCS_PER_PASS);
 }

@@ -308,8 +308,11 @@ sevmig_throttle_observe(SevmigControl *self, double guest_us, double wall_us, do
         return; /* once may be chance */
     t->no_effect = 0;
     t->useless_percent = percent;
-    t->useless_goal_us = self->goal_us;
+    t->useless_goal_us = 0;
     t->useless_until_us = self->now_us + USELESS_FOR_US;
+    /* What writes was not slowed: its curve is one of the time in which nobody is. */
+    sevmig_dirty_forget(&self->dirty);
+    sevmig_dirty_learn(&self->dirty, full_us, pages);
     sevmig_knobs_act(&self->knobs, actions, SEVMIG_ACTION_NOTE, percent,
                      "throttle %u %% has no measured effect: %d pages dirtied in %d ms with it, %d "
                      "without",
@@ -362,7 +365,7 @@ find_least(SevmigControl *self)
         t->useless_percent = 0;
     t->most_percent = most_percent(self);
     least = sevmig_predict_least_percent(&self->outlook.plant, t->most_percent);
-    if (self->goal_us != t->useless_goal_us && least <= t->most_percent)
+    if (t->useless_goal_us > 0 && self->goal_us != t->useless_goal_us && least <= t->most_percent)
         t->useless_percent =
             0; /* no use for the goal before; the model has learnt, this one differs */
     if (least > 0 && least <= t->useless_percent)
@@ -393,7 +396,10 @@ choose(SevmigControl *self, unsigned least)
     if (t->reaches)
         best = cheapest(self, least, t->most_percent, t->wanted_percent);
     waits = t->waited < LULLS_MOST && lull_score(self) < best.score;
-    t->waited += waits && !self->lull.quiet;
+    if (waits && !self->lull.quiet && t->waited_since_us != self->lull.since_us) {
+        t->waited_since_us = self->lull.since_us;
+        t->waited++;
+    }
     t->waits = waits;
     if (t->waits)
         target = 0;
@@ -436,6 +442,10 @@ sevmig_throttle_decide(SevmigControl *self)
     if (target > now + STEP && !sevmig_law_has(self, SEVMIG_PART_JUMP))
         target = now + STEP;
     if (target > now && is_fickle(self))
+        return;
+    /* What a pass has yet to send hides what the guest does to it: that less would do is known when
+     * the pass is over. */
+    if (target < now && !self->dirt.over && t->useless_percent == 0 && !t->waits)
         return;
     if (target < now)
         t->lowered_at_us = self->now_us;

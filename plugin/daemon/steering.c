@@ -61,16 +61,6 @@ actions_take(SevmigSteering *self)
     }
 }
 
-/* What was foreseen the moment before the guest stopped is what was promised. */
-static void
-promise_note(SevmigSteering *self)
-{
-    SevmigView view;
-
-    sevmig_control_view(self->control, &view);
-    self->info->promised_downtime_us = view.predicted_downtime_us;
-}
-
 const SevmigActions *
 sevmig_steering_step(SevmigSteering *self, SevmigEventType type, gint64 now_us, GError **error)
 {
@@ -87,11 +77,11 @@ sevmig_steering_step(SevmigSteering *self, SevmigEventType type, gint64 now_us, 
     SevmigView view;
 
     self->newest_us = event.now_us;
-    if (type == SEVMIG_EVENT_SWITCHOVER)
-        promise_note(self);
     self->phase = sevmig_control_step(self->control, &event, &self->actions);
     sevmig_control_view(self->control, &view);
     sevmig_info_take_view(self->info, &view);
+    if (type == SEVMIG_EVENT_SWITCHOVER) /* what is foreseen as the guest stops is the promise */
+        self->info->promised_downtime_us = view.predicted_downtime_us;
     actions_take(self);
     if (self->recorder != NULL)
         sevmig_recorder_step(self->recorder, &event,

@@ -42,6 +42,9 @@ void sevmig_sim_course_measure(SevmigSimCourse *self);
 /* What a client will see beside QEMU's figure, if the guest is stopped now. */
 double sevmig_sim_course_outside_us(SevmigSimCourse *self);
 
+/* The guest stops: what the controller promises is what it foresees now. */
+void sevmig_sim_course_stop(SevmigSimCourse *self);
+
 /* The stop-and-copy is done, and took so long. */
 void sevmig_sim_course_complete(SevmigSimCourse *self, double us, double outside_us);
 

@@ -116,6 +116,7 @@ act(Fleet *fleet, Member *self)
     if (course->result->aborted) {
         end(fleet, self);
     } else if (plant->stop) {
+        sevmig_sim_course_stop(course);
         self->halt_us = plant->now_us;
         self->outside_us = sevmig_sim_course_outside_us(course);
         sevmig_sim_plant_halt(plant);

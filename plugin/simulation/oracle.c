@@ -10,8 +10,9 @@
  * 2 % around the best, in the slices that stop a vCPU for the shortest.
  *
  * It is the bound for controllers that hold one throttle once they begin, which is what a constant
- * load asks for. One that changes it from pass to pass, or throttles in the first pass, is not
- * covered; neither is one that gets by with a longer stop than the goal allows.
+ * load asks for, and one interval of syncs. One that changes them from pass to pass, or throttles
+ * or syncs in the first pass, is not covered; neither is one that gets by with a longer stop than
+ * the goal allows.
  */
 #include "plant.h"
 

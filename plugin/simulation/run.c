@@ -171,23 +171,25 @@ sevmig_sim_course_outside_us(SevmigSimCourse *self)
 }
 
 void
+sevmig_sim_course_stop(SevmigSimCourse *self)
+{
+    SevmigEvent begins = {.type = SEVMIG_EVENT_SWITCHOVER};
+
+    sevmig_sim_course_step(self, &begins);
+}
+
+void
 sevmig_sim_course_complete(SevmigSimCourse *self, double us, double outside)
 {
-    const SevmigEventType end[] = {SEVMIG_EVENT_SWITCHOVER, SEVMIG_EVENT_COMPLETED};
+    SevmigEvent ends = {.type = SEVMIG_EVENT_COMPLETED};
 
     self->result->completed = TRUE;
     self->result->qemu_downtime_ms = us / 1000;
     self->result->downtime_ms = (us + outside) / 1000;
-    for (guint i = 0; i < G_N_ELEMENTS(end); i++) {
-        SevmigEvent event = {.type = end[i]};
-
-        if (event.type == SEVMIG_EVENT_COMPLETED) {
-            event.sample = sevmig_sim_messages_sample(&self->messages, &self->plant);
-            self->messages.sample.has_switchover = TRUE;
-            self->messages.sample.switchover_downtime_us = (guint64)us;
-        }
-        sevmig_sim_course_step(self, &event);
-    }
+    ends.sample = sevmig_sim_messages_sample(&self->messages, &self->plant);
+    self->messages.sample.has_switchover = TRUE;
+    self->messages.sample.switchover_downtime_us = (guint64)us;
+    sevmig_sim_course_step(self, &ends);
 }
 
 static void
@@ -195,6 +197,7 @@ finish(SevmigSimCourse *self)
 {
     double outside_us = sevmig_sim_course_outside_us(self);
 
+    sevmig_sim_course_stop(self);
     sevmig_sim_course_complete(self, sevmig_sim_plant_finish(&self->plant), outside_us);
 }
 

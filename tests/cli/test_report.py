@@ -65,7 +65,7 @@ class Report(TrialCase):
                          [a["reason"] for s in steps for a in s["actions"]])
         self.assertEqual(data["switchover"]["downtime_us"], samples[-1]["sample"]["switchover-downtime-us"])
         stop = next(n for n, step in enumerate(steps) if step["event"] == "switchover")
-        self.assertEqual(data["promised_downtime_us"], steps[stop - 1]["view"]["predicted-downtime-us"])
+        self.assertEqual(data["promised_downtime_us"], steps[stop]["view"]["predicted-downtime-us"])
         self.assertEqual(data["totals"]["pages"], samples[-1]["sample"]["pages"])
         self.assertEqual(sum(p["pages"] for p in data["passes"]), samples[-1]["sample"]["pages"])
         self.assertEqual([p["phase"] for p in data["phases"]],

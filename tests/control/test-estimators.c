@@ -123,7 +123,7 @@ test_firmware_sparse(void)
     g_assert_cmpfloat(sevmig_firmware_late_commands_per_page(&fw, 4), <, 0.4);
 }
 
-/* A set that is one run is told by its commands. */
+/* A set that is one run is told by its commands, and what is left of it lies no other way. */
 static void
 test_firmware_one_run(void)
 {
@@ -137,6 +137,7 @@ test_firmware_one_run(void)
     sevmig_firmware_learn(&fw, &sent);
     g_assert_true(sevmig_firmware_knows_late(&fw));
     g_assert_cmpfloat_with_epsilon(sevmig_firmware_late_commands_per_page(&fw, 4), 0.25, 0.01);
+    g_assert_cmpfloat_with_epsilon(sevmig_firmware_sparse_commands_per_page(&fw, 4), 0.25, 0.01);
 }
 
 /*
@@ -367,6 +368,34 @@ test_intake_rebase(void)
 }
 
 /* A sample soon after another brings news, but no rates: those come with the next. */
+/* When a sync was: as long after the one before as it says, but between the newest two samples;
+ * when a pass began with it; half an interval ago. */
+static void
+test_intake_sync_time(void)
+{
+    const struct {
+        guint64 syncs, passes, interval_us, pass_elapsed_us;
+        gint64 at_us;
+    } cases[] = {{1, 0, 30000, 0, 1030000},     {1, 1, 30000, 60000, 1030000},
+                 {1, 0, 250000, 0, 1100000},    {2, 1, 30000, 60000, 1040000},
+                 {2, 0, 30000, 0, 1085000},     {2, 0, 900000, 0, 1050000},
+                 {2, 1, 30000, 900000, 1000000}};
+
+    for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
+        SevmigSample sample = {.private_pages = 1000, .pass = 2, .sync_count = 1};
+        SevmigIntake intake;
+
+        sevmig_intake_init(&intake);
+        sevmig_intake_take(&intake, 1000000, &sample);
+        sample.sync_count += cases[i].syncs;
+        sample.pass += cases[i].passes;
+        sample.sync_interval_measured_us = cases[i].interval_us;
+        sample.pass_elapsed_us = cases[i].pass_elapsed_us;
+        sevmig_intake_take(&intake, 1100000, &sample);
+        g_assert_cmpint(intake.sync_at_us, ==, cases[i].at_us);
+    }
+}
+
 static void
 test_intake_brief(void)
 {
@@ -457,6 +486,7 @@ main(int argc, char **argv)
     g_test_add_func("/predict/least", test_predict_least);
     g_test_add_func("/phase/table", test_phase_table);
     g_test_add_func("/intake/rebase", test_intake_rebase);
+    g_test_add_func("/intake/sync-time", test_intake_sync_time);
     g_test_add_func("/intake/brief", test_intake_brief);
     g_test_add_func("/lull/bursts", test_lull);
     g_test_add_func("/lull/steady", test_lull_steady);

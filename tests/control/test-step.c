@@ -552,6 +552,66 @@ test_deadline_abort(Fixture *f, gconstpointer data)
 }
 
 /* The time of one decision is reported; it is asserted only against something gone badly wrong. */
+/* Sends until the law lets QEMU stop the guest; FALSE when it does not within a pass. */
+static gboolean
+to_let_go(Fixture *f)
+{
+    for (int i = 0; i < 100; i++) {
+        const SevmigAction *action = find(f, SEVMIG_ACTION_SWITCHOVER);
+
+        if (action && action->value != SEVMIG_SWITCHOVER_HOLD)
+            return TRUE;
+        tick(f);
+        apply(f);
+    }
+    return FALSE;
+}
+
+/* What is promised is for the moment at which the guest stopped, not for that of the newest sample:
+ * what was sent in between is sent. */
+static void
+test_promise(Fixture *f, gconstpointer data)
+{
+    SevmigView before, after;
+
+    to_second_pass(f);
+    while (f->sample.remaining_pages > 2000)
+        tick(f);
+    end_pass(f, 5000);
+    g_assert_true(to_let_go(f));
+    g_assert_cmpuint(f->sample.remaining_pages, >, 1000);
+    sevmig_control_view(f->control, &before);
+    f->now_us += 1000;
+    send(f, SEVMIG_EVENT_SWITCHOVER);
+    sevmig_control_view(f->control, &after);
+    /* one millisecond, and not the mean of what may pass until then */
+    g_assert_cmpuint(after.predicted_downtime_us, >, before.predicted_downtime_us + 10000);
+    g_assert_cmpuint(after.predicted_downtime_us, <, before.predicted_downtime_us + 45000);
+}
+
+/* A guest that may have dirtied much since the sync is stopped after that was counted. */
+static void
+test_count(Fixture *f, gconstpointer data)
+{
+    gboolean counts = FALSE;
+
+    send(f, SEVMIG_EVENT_START);
+    while (f->sample.remaining_pages > 2000) {
+        tick(f);
+        apply(f);
+    }
+    end_pass(f, 9000);
+    while (f->sample.remaining_pages > 0) {
+        tick(f);
+        if (find(f, SEVMIG_ACTION_SYNC_INTERVAL_US))
+            counts |= value_of(f, SEVMIG_ACTION_SYNC_INTERVAL_US) == 50000;
+    }
+    g_assert_true(counts);
+    g_assert_cmpint(f->control->phase, ==, SEVMIG_PHASE_CONVERGING);
+    end_pass(f, 1500);
+    g_assert_true(to_let_go(f));
+}
+
 static void
 test_time(Fixture *f, gconstpointer data)
 {
@@ -601,6 +661,8 @@ main(int argc, char **argv)
         {"/step/policy-tighter", test_policy_tighter},
         {"/step/stun-endless", test_stun_endless},
         {"/step/deadline-abort", test_deadline_abort},
+        {"/step/promise", test_promise},
+        {"/step/count", test_count},
         {"/step/time", test_time},
     };
 
