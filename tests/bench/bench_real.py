@@ -13,14 +13,14 @@ import argparse
 import json
 import subprocess
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from lab import heartbeat
 from lab.console import Console
 
 from .bench_sim import BUILD, show
-from .real import LARGEST, OURS, SCENARIOS, Scenario, compare, medians, summary
+from .real import LARGEST, OURS, SCENARIOS, Constants, Scenario, compare, constants, medians, summary
 from .rig import Rig, now_us, tiny_guest
 from .runner import run_whole
 
@@ -96,6 +96,19 @@ def show_row(console: Console, row: dict) -> None:
                  f"throttle {row['throttle_percent']:2} %{end}")
 
 
+def measure_constants(n_runs: int, console: Console) -> Constants:
+    """What the model is to know of this machine."""
+    idle = Scenario(SCENARIOS / "idle.scenario")
+    rows = []
+    for run in range(n_runs):
+        console.status(f"what this machine adds: run {run + 1} of {n_runs}")
+        rows.append(measure_one(idle, Steering(OURS)))
+    machine = constants(idle, rows)
+    console.line(f"this machine, an idle guest: {machine.device_ms:.1f} ms of a switchover are not memory, "
+                 f"an observer sees {machine.outside_ms:.1f} ms more, a page takes {machine.extra_us:.0f} us more")
+    return machine
+
+
 def measure_scenario(scenario: Scenario, n_runs: int, controllers: tuple[str, ...],
                      console: Console) -> list[dict]:
     """Every run of every controller, one after the other and over again."""
@@ -121,9 +134,10 @@ def measure(options, console: Console) -> dict:
         raise RuntimeError(f"no scenario has '{options.only}' in its name")
     peers = () if options.ours else PEERS
     scenarios = [Scenario(path) for path in files]
+    machine = measure_constants(options.runs, console)
     runs = {s.name: measure_scenario(s, options.runs, peers, console) for s in scenarios}
     rows = {s.name: medians(runs[s.name]) for s in scenarios}
-    comparisons = {s.name: compare(s, rows[s.name]) for s in scenarios}
+    comparisons = {s.name: compare(s, rows[s.name], machine) for s in scenarios}
     result = summary(comparisons)
     console.line(f"\nthe model against the lab, {OURS}: error of total, downtime, guest time lost")
     for name, comparison in comparisons.items():
@@ -133,7 +147,7 @@ def measure(options, console: Console) -> dict:
     console.line("")
     for key, value in result.items():
         console.line(f"{key:40} {show(value)}")
-    return {**result, "runs": options.runs, "rows": [r for n in rows for r in rows[n]],
+    return {**result, "runs": options.runs, "constants": asdict(machine), "rows": [r for n in rows for r in rows[n]],
             "single_runs": [r for n in runs for r in runs[n]], "comparisons": comparisons}
 
 

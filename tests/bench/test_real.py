@@ -42,7 +42,8 @@ class Scenarios(unittest.TestCase):
 
 class Comparison(unittest.TestCase):
     def compare(self, *rows):
-        return real.compare(Scenario(SCENARIOS / "busy.scenario"), list(rows))
+        return real.compare(Scenario(SCENARIOS / "busy.scenario"), list(rows),
+                            real.Constants(10.0, 0.0, 5.0))
 
     def test_a_peer_counts_only_where_it_meets_the_goal(self):
         found = self.compare(row(OURS, "chosen", 2000.0, 100.0), row("none", "1", 1500.0, 201.0),
@@ -57,6 +58,24 @@ class Comparison(unittest.TestCase):
                              row("none", "1", 1500.0, 100.0, completed=False))
         self.assertIsNone(found["total_vs_peer"])
         self.assertFalse(found["goal_met"])
+
+    def test_what_a_machine_adds_is_what_its_idle_guest_shows(self):
+        idle = Scenario(SCENARIOS / "idle.scenario")  # 96 MiB, 100.3 us a page, half of it fixed
+        rows = [row(OURS, "chosen", 2000.0, 30.0, qemu_downtime_ms=26.0, batch_pages=25,
+                    fixed_us=fixed, first_pass_ms=24576 * (1.003 + 6.26875 + 50.15 + 2) / 1e3)
+                for fixed in (9000, 8000, 20000)]
+        machine = real.constants(idle, rows)
+        self.assertEqual((machine.device_ms, machine.outside_ms), (9.0, 4.0))
+        self.assertAlmostEqual(machine.extra_us, 2.0, places=3)
+
+    def test_the_model_is_told_what_the_machine_adds(self):
+        def model(**more):
+            machine = real.Constants(**{"device_ms": 5.0, "outside_ms": 0.0, "extra_us": 0.0, **more})
+            return real.simulated(Scenario(SCENARIOS / "busy.scenario"),
+                                  row(OURS, "chosen", 1.0, 1.0, usual_pages_per_s=60000.0), machine)
+        plain = model()
+        self.assertAlmostEqual(model(outside_ms=50.0)["downtime_ms"] - plain["downtime_ms"], 50, delta=1)
+        self.assertGreater(model(extra_us=20.0)["total_ms"], 1.2 * plain["total_ms"])
 
     def test_a_migration_that_failed_once_has_not_completed(self):
         rows = [row("none", "1", total, 50.0, completed=total < 3000) for total in (1e3, 2e3, 4e3)]
