@@ -5,7 +5,8 @@
 #include <string.h>
 
 #define SMOOTH 0.4
-#define BRIEF_US 50000    /* half a tick: a submission more or less would be a tenth of a rate */
+#define BRIEF_US 50000 /* half a tick: a submission more or less would be a tenth of a rate */
+#define SUBMISSIONS_IN_FLIGHT 2
 #define IMPOSSIBLE_MOST 3 /* in a row; after that the world has changed, not the messenger */
 
 void
@@ -18,13 +19,15 @@ static const char *
 find_problem(const SevmigIntake *self, int64_t now_us, const SevmigSample *s)
 {
     const SevmigSample *l = &self->last;
+    /* What is in flight may be dirty again already: it is counted twice then. */
+    uint64_t in_flight = SUBMISSIONS_IN_FLIGHT * (uint64_t)s->batch_pages;
     const struct {
         bool wrong;
         const char *text;
     } checks[] = {
         {s->n_vcpus > SEVMIG_MAX_VCPUS || (s->n_vcpus > 0 && !s->vcpus), "vCPU list out of range"},
         {s->private_pages + s->shared_pages > 0 &&
-             s->remaining_pages > s->private_pages + s->shared_pages,
+             s->remaining_pages > s->private_pages + s->shared_pages + in_flight,
          "more pages remain than there are"},
         {s->gap_pages > s->pages, "more gap pages than pages"},
         {self->valid && now_us < self->at_us, "time went back"},

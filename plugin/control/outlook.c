@@ -20,19 +20,27 @@
 #define TURN_US 25000
 #define SETTLED_US 500000
 
+/* The longest stop of a vCPU by the throttle. */
+static double
+stop_us(const SevmigControl *self)
+{
+    double percent = self->throttle.wanted_percent;
+
+    return (double)sevmig_knobs_wanted(&self->knobs, SEVMIG_KNOB_SLICE, 0) * percent /
+           (100 - percent);
+}
+
 static double
 fixed_us(const SevmigControl *self, double batch, double page_us)
 {
     double fixed = self->params.fixed_downtime_us > 0 ? (double)self->params.fixed_downtime_us
                                                       : FIXED_PRIOR_US;
-    double percent = self->throttle.wanted_percent;
-    double slice = (double)sevmig_knobs_wanted(&self->knobs, SEVMIG_KNOB_SLICE, 0);
 
     /* The destination decrypts one submission behind, and the guest runs there only after it: the
      * last one, half full on average. And the switchover may find a throttled vCPU in one of its
      * stops, on average half-way. */
     return fixed + OUTSIDE_US + batch / 2 * page_us +
-           percent / 100 * slice * percent / (100 - percent) / 2;
+           self->throttle.wanted_percent / 100.0 * stop_us(self) / 2;
 }
 
 /* Newly dirtied pages that were clean; those still to be sent anyway cost nothing more. */
@@ -105,8 +113,8 @@ foresee_stop(SevmigControl *self, double lag_us)
 
     if (self->now_us - self->intake.sync_at_us < SETTLED_US)
         page_us = sevmig_predict_page_us(&o->plant, (double)s->remaining_pages);
-    /* A submission under way is not among what remains, and is half done on average. */
-    sent = fmin((double)s->remaining_pages, fmax(0, lag_us / page_us - batch / 2));
+    /* A submission under way is among what remains, and half done on average. */
+    sent = fmin((double)s->remaining_pages, lag_us / page_us + batch / 2);
     o->ahead_pages = (double)s->remaining_pages - sent + dirtied;
     o->dirtied_us = dirtied * o->plant.page_us;
     o->downtime_us = o->plant.fixed_us + (o->ahead_pages - dirtied) * page_us + o->dirtied_us;
@@ -144,7 +152,9 @@ sevmig_outlook_update(SevmigControl *self)
     o->plant.fixed_us = fixed_us(self, batch, page_us);
     o->plant.allowed_pages =
         fmax(ALLOWED_LEAST, (SEVMIG_AIM * (double)self->goal_us - o->plant.fixed_us) / page_us);
-    o->most_pages = fmax(ALLOWED_LEAST, ((double)self->goal_us - o->plant.fixed_us) / page_us);
+    /* Even if the switchover finds the stop at its beginning. */
+    o->most_pages = fmax(ALLOWED_LEAST,
+                         ((double)self->goal_us - o->plant.fixed_us - stop_us(self) / 2) / page_us);
     o->bulk_page_us =
         sevmig_firmware_page_us(&self->firmware, batch, self->firmware.commands_per_page);
     if (self->intake.new_sync) /* what was sent since then was there as well */
@@ -193,7 +203,7 @@ begin_pass(SevmigControl *self)
         .first_sent = s->pages,
         .first_remaining = s->remaining_pages,
         .exposed_start =
-            1 - (double)s->remaining_pages / (double)(s->private_pages + s->shared_pages),
+            fmax(0, 1 - (double)s->remaining_pages / (double)(s->private_pages + s->shared_pages)),
     };
 }
 

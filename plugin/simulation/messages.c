@@ -19,9 +19,11 @@ noisy(SevmigSimMessages *self, double noise, double *state, double value)
 static void
 fill_ram(SevmigSample *s, const SevmigSimPlant *plant)
 {
+    double in_flight = plant->credit_us < 0 ? plant->last_pages : 0; /* QEMU counts them as well */
+
     s->page_size_bytes = SEVMIG_SIM_PAGE_BYTES;
     s->private_pages = plant->scenario->pages;
-    s->remaining_pages = (guint64)(plant->memory->remaining + 0.5);
+    s->remaining_pages = (guint64)(plant->memory->remaining + in_flight + 0.5);
     s->pass = plant->memory->passes + 1;
     s->pass_elapsed_us = (guint64)(plant->now_us - plant->pass_us);
     s->sync_count = plant->sync_count;
