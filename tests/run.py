@@ -21,7 +21,7 @@ CHECKS = os.path.join(BUILD, "checks")
 # Reasons for which a test may be skipped; any other skip is a failure.
 ALLOWED_SKIPS = ("SEVMIG_QEMU names a program, and its build is not here",)
 
-MESON_SUITES = ("qmp", "control", "trace", "simulation", "policy", "daemon", "hook", "cli", "swpsp")
+MESON_SUITES = ("qmp", "control", "trace", "simulation", "policy", "daemon", "hook", "cli", "swpsp", "fuzz")
 PYTHON_SUITES = {
     "source": ("tests/source", "house rules that a program can check"),
     "qemu": ("tests/qemu", "the patched QEMU and swpsp, without libvirt"),

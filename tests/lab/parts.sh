@@ -80,11 +80,13 @@ build_images() {
     step images "build the guest images" images_build
 }
 
-fuzz_usage='usage: lab fuzz stream [ARGUMENT]...; lab fuzz stream --help names them'
+fuzz_usage='usage: lab fuzz stream [ARGUMENT]...; lab fuzz stream --help names them
+       lab fuzz parsers [--seconds N] [--only NAME] [--keep]'
 
 fuzz() {
     case ${1-} in
     stream) ;;
+    parsers) tree_make; tree_run tests/fuzz/parsers/fuzz "$build/fuzz-parsers" "${@:2}"; return ;;
     -h | --help) say "$fuzz_usage"; return ;;
     *) say "$fuzz_usage" >&2; exit 2 ;;
     esac

@@ -9,7 +9,7 @@ import unittest
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 CODE = (".c", ".h", ".py", ".sh", ".build", ".rng", ".xml", ".conf", ".in")
 # Documents of the tests are data: some are broken on purpose.
-DATA = ("tests/policy/", "tests/hook/", "tests/golden/", "tests/cli/golden", "tests/lab/golden")
+DATA = ("tests/policy/", "tests/hook/", "tests/golden/", "tests/cli/golden", "tests/lab/golden", "tests/fuzz/parsers/corpus")
 
 
 def tracked():
