@@ -193,7 +193,7 @@ class Confined(HostCase):
         self.assertEqual(set(status["Uid"].split()), {user})
         for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
             self.assertEqual(int(status[name], 16), 0, name)
-        self.assertEqual(status["NoNewPrivs"], "1")
+        self.assertEqual((status["NoNewPrivs"], status["Seccomp"]), ("1", "2"))
 
     def restart_libvirtd(self, configuration):
         kill_daemon(self.host, "libvirtd")

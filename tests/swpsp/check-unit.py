@@ -9,33 +9,16 @@ makes the ones of START, of which systemd counts some among the privileged ones 
 """
 import pathlib
 import re
-import subprocess
 import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lab"))
+from unit_filter import allowed_by  # noqa: E402
 
 START = {
     "bind", "capset", "chmod", "connect", "fchmod", "fsync", "getrlimit", "listen", "mkdir", "mlock", "mlockall",
     "openat", "prctl", "prlimit64", "seccomp", "setrlimit", "signalfd4", "socket", "timerfd_create", "umask",
     "chown", "fchownat",  # --socket-group: one or the other, by the machine
 }
-
-
-def members(name):
-    """The system calls of a set, with those of the sets in it; of a plain name, that one."""
-    if not name.startswith("@"):
-        return {name}
-    text = subprocess.run(["systemd-analyze", "syscall-filter", name], check=True, capture_output=True,
-                          text=True).stdout
-    lines = (line.strip() for line in text.splitlines()[1:])
-    return set().union(*(members(line) for line in lines if line and not line.startswith("#")))
-
-
-def allowed_by(unit):
-    """The first line says what is allowed at all; those that follow add to it or, with ~, take away."""
-    allowed = members("@default")
-    for value in re.findall(r"^SystemCallFilter=(.*)$", unit, re.MULTILINE):
-        named = set().union(*(members(name) for name in value.lstrip("~").split()))
-        allowed = allowed - named if value.startswith("~") else allowed | named
-    return allowed
 
 
 def made_by(source):
