@@ -43,7 +43,7 @@ sync_least_us(const SevmigControl *self)
     const SevmigSample *s = &self->intake.last;
     double gib = (double)(s->private_pages + s->shared_pages) * s->page_size_bytes / (1 << 30);
 
-    return fmax(SYNC_STEP_US, SYNC_US_PER_GIB * gib);
+    return fmin(SYNC_MOST_US, fmax(SYNC_STEP_US, SYNC_US_PER_GIB * gib));
 }
 
 static int
@@ -222,7 +222,7 @@ static void
 sync_while_held(SevmigControl *self)
 {
     sevmig_knobs_want(&self->knobs, SEVMIG_KNOB_SYNC_INTERVAL,
-                      (int64_t)fmin(SYNC_MOST_US, fmax(SYNC_HELD_US, sync_least_us(self))),
+                      (int64_t)fmax(SYNC_HELD_US, sync_least_us(self)),
                       "held: what it dirties before its turn need not be found later");
 }
 
