@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Tiny guests that leave a host of the lab together: alone first, then with turns, then without."""
+"""Tiny guests that leave a host of the lab together: alone first, then with turns, then without.
+
+At the lab's usual time scale of 10 a tiny guest takes the firmware for about a second, and what libvirt
+and QEMU need before and after weighs as much. SEVMIG_TIME_SCALE=2 shows the firmware's part.
+"""
 
 from __future__ import annotations
 
@@ -58,11 +62,13 @@ def is_met(books):
 
 
 def row_of(books, lone):
+    """`lone`: the same guests in the same order."""
+    could = [pair for pair in zip(books, lone) if is_met(pair[1])]
     return {
         "serial_bound_ms": sum(b["ServiceUs"] for b in lone) / 1e3,
         "makespan_ms": max(b["seconds"] for b in books) * 1e3,
         "mean_completion_ms": sum(b["seconds"] for b in books) / len(books) * 1e3,
-        "goals_met_ratio": sum(map(is_met, books)) / max(1, sum(map(is_met, lone))),
+        "goals_met_ratio": sum(is_met(b) for b, _lone in could) / len(could) if could else 1,
         "guest_lost_ms": sum(b["GuestLostUs"] for b in books) / 1e3,
         "completed_ratio": sum(b["Phase"] == "done" for b in books) / len(books),
         "longest_firmware_wait_ms": max(map(longest_wait_us, books)) / 1e3,
