@@ -166,7 +166,7 @@ static void
 test_deadline(Fixture *f, gconstpointer data)
 {
     add(f, 10);
-    add(f, 30)->deadline_us = f->now_us + 60 * SECOND_US; /* can wait */
+    add(f, 30)->deadline_us = f->now_us + 80 * SECOND_US; /* can wait, with what is sent again */
     decide(f);
     g_assert_true(f->words[0].sends);
     add(f, 20)->deadline_us = f->now_us + 22 * SECOND_US; /* cannot */
