@@ -29,7 +29,7 @@ SETTLE_S = 0.15
 LEAST_WINDOW_S, WINDOW_S = 0.8, 2.0
 WINDOW_STUNS = 40
 FULL_WINDOW_S = 0.5  # without throttle
-ROUNDS = 6
+ROUNDS = 5
 
 LEASE_GUEST = tiny_guest(24, "pattern=uniform rate=0 ws=1 verify=0 beat=2")
 LEASE_MS = 500
