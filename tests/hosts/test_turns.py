@@ -85,7 +85,7 @@ class Turns(TurnsCase):
         """One is aborted, the destination of another dies, and one comes in the middle."""
         fleet = self.fleet((64, 72, 80, 88), "rest-")
         aborted, struck, *rest = self.migrate_all(fleet)
-        wait_until("others wait for the first", lambda: self.held(fleet[3]))
+        wait_until("others wait for the first", lambda: self.any_held(fleet))
         newcomer = self.fleet((48,), "new-")[0]
         late = self.migrate_all([newcomer])[0]
         aborted.press_ctrl_c()
