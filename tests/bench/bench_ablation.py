@@ -8,7 +8,6 @@ migration ends, and shows how long it stops the guest. Plots go where -o says.
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from .ablation import CASES, RATES_MIB_S, SCALES
 from .bench_real import Steering, measure_one
 from .plot import draw
 from .real import OURS, Scenario
-from .runner import run_whole
+from .runner import run_whole, whole_parser
 
 LIMIT_S = 300
 
@@ -58,15 +57,7 @@ def measure(options, console: Console) -> dict:
 
 
 def main(arguments, check):
-    parser = argparse.ArgumentParser(prog="lab bench ablation", description=__doc__.splitlines()[0],
-                                     allow_abbrev=False)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there")
+    parser = whole_parser("ablation", __doc__)
     parser.add_argument("-o", "--output", type=Path, metavar="DIR", help="draw plots there, as SVG")
-    parser.add_argument("--runs", type=int, default=3, metavar="N", help="default 3")
     parser.add_argument("--scale", type=int, choices=SCALES, help="one time scale only")
-    options = parser.parse_args(arguments)
-    if options.runs < 1:
-        parser.error("--runs must be 1 or more")
-    if check:
-        return 0
-    return run_whole(measure, options)
+    return run_whole(measure, parser, arguments, check)

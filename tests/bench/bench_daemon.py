@@ -8,7 +8,6 @@ own client code costs is not in these figures.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import json
 import os
@@ -24,7 +23,7 @@ from gi.repository import Gio, GLib
 from lab.console import Console
 from lab.hosts import BUILD, TOP
 
-from .runner import run_whole
+from .runner import run_whole, whole_parser
 
 COUNTS = (1, 100, 1000)
 SETTLE_S, WINDOW_S, IDLE_S = 3, 10, 30
@@ -164,10 +163,5 @@ def measure(options, console: Console) -> list[dict]:
 
 
 def main(arguments, check):
-    parser = argparse.ArgumentParser(prog="lab bench daemon", description=__doc__.splitlines()[0], allow_abbrev=False)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows there")
-    parser.add_argument("--runs", type=int, default=3, metavar="N", help="default 3")
-    options = parser.parse_args(arguments)
-    if options.runs < 1:
-        parser.error("--runs must be 1 or more")
-    return 0 if check else run_whole(measure, options)
+    parser = whole_parser("daemon", __doc__)
+    return run_whole(measure, parser, arguments, check)

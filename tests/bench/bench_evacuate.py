@@ -14,15 +14,13 @@ goals_met_ratio is over the guests that meet their goals alone.
 
 from __future__ import annotations
 
-import argparse
 import os
 import statistics
-from pathlib import Path
 
 from lab.console import Console
 
 from .bench_sim import in_parallel, measure_with, show
-from .runner import run_whole
+from .runner import run_whole, whole_parser
 
 SIM_N = (2, 4, 8, 16, 32)
 BOUNDS = ("serial_bound_ms", "every_page_once_ms")
@@ -98,17 +96,7 @@ def measure(options, console: Console) -> dict:
 
 
 def main(arguments, check):
-    parser = argparse.ArgumentParser(prog="lab bench evacuate", description=__doc__.splitlines()[0],
-                                     allow_abbrev=False)
-    parser.add_argument("--json", type=Path, metavar="FILE",
-                        help="write every figure there")
-    parser.add_argument("--runs", type=int, default=3, metavar="N",
-                        help="default 3; each has guests of its own in simulation")
+    parser = whole_parser("evacuate", __doc__, "default 3; each has guests of its own in simulation")
     parser.add_argument("--seed", type=int, default=7, metavar="S", help="of the first run's guests, default 7")
     parser.add_argument("--only", choices=("sim", "lab"), help="not both")
-    options = parser.parse_args(arguments)
-    if options.runs < 1:
-        parser.error("--runs must be 1 or more")
-    if check:
-        return 0
-    return run_whole(measure, options)
+    return run_whole(measure, parser, arguments, check)

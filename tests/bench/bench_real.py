@@ -9,12 +9,10 @@ downtime and guest time lost are what an observer outside and QEMU's own clock o
 
 from __future__ import annotations
 
-import argparse
 import json
 import subprocess
 import time
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 from lab import heartbeat
 from lab.console import Console
@@ -22,7 +20,7 @@ from lab.console import Console
 from .bench_sim import BUILD, show
 from .real import LARGEST, OURS, SCENARIOS, Constants, Scenario, compare, constants, medians, summary
 from .rig import Rig, now_us, tiny_guest
-from .runner import run_whole
+from .runner import run_whole, whole_parser
 
 DRIVE = BUILD / "plugin/tests/bench/sevmig-drive"
 PEERS = ("none", "auto-converge", "nova", "ovirt-minimal", "kubevirt-stall")
@@ -152,15 +150,7 @@ def measure(options, console: Console) -> dict:
 
 
 def main(arguments, check):
-    parser = argparse.ArgumentParser(prog="lab bench real", description=__doc__.splitlines()[0],
-                                     allow_abbrev=False)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there")
-    parser.add_argument("--runs", type=int, default=3, metavar="N", help="default 3")
+    parser = whole_parser("real", __doc__)
     parser.add_argument("--only", default="", metavar="TEXT", help="scenarios with that in their name")
     parser.add_argument("--ours", action="store_true", help="no peers: only against the model")
-    options = parser.parse_args(arguments)
-    if options.runs < 1:
-        parser.error("--runs must be 1 or more")
-    if check:
-        return 0
-    return run_whole(measure, options)
+    return run_whole(measure, parser, arguments, check)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import sys
@@ -92,8 +93,23 @@ def run_parts(name: str, conditions: dict[str, Any], parts: list[Part], n_runs: 
     return not failed
 
 
-def run_whole(measure: Callable[[Any, Console], dict[str, Any]], options: Any) -> int:
-    """A benchmark that has no parts: its result goes to --json; the exit status."""
+def whole_parser(name: str, document: str, runs_help: str = "default 3") -> argparse.ArgumentParser:
+    """Of a benchmark that has no parts: what each of them takes."""
+    parser = argparse.ArgumentParser(prog=f"lab bench {name}", description=document.splitlines()[0],
+                                     allow_abbrev=False)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there")
+    parser.add_argument("--runs", type=int, default=3, metavar="N", help=runs_help)
+    return parser
+
+
+def run_whole(measure: Callable[[Any, Console], Any], parser: argparse.ArgumentParser,
+              arguments: list[str], check: bool) -> int:
+    """Its result goes to --json; the exit status. `check`: the arguments are looked at, no more."""
+    options = parser.parse_args(arguments)
+    if options.runs < 1:
+        parser.error("--runs must be 1 or more")
+    if check:
+        return 0
     try:
         result = measure(options, Console())
     except (RuntimeError, TimeoutError) as problem:
