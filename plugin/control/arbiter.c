@@ -21,8 +21,8 @@
 #define FULL 0.88            /* of the firmware: the next one is let send below ... */
 #define OVERFULL 0.97        /* ... and held again above */
 #define WRITTEN_AGAIN 0.3    /* of its work, which nobody knows yet: see job_of() */
-#define GIVES_WAY 0.5        /* see the header: the share of its work that it is compared by */
-#define BESIDE 0.25          /* of a submission, for those that only fill gaps */
+#define GIVES_WAY 0.5 /* see the header: the least share of its work that it is compared by */
+#define BESIDE 0.25   /* of a submission, for those that only fill gaps */
 
 typedef struct {
     uint64_t id; /* 0: free */
@@ -155,11 +155,24 @@ usual_page_us(const SevmigArbiter *self)
 }
 
 static double
-work_us(const SevmigArbiter *self, const Slot *slot, const SevmigArbiterGuest *guest)
+time_us(const SevmigArbiter *self, const Slot *slot, uint64_t pages)
 {
     double page_us = slot->page_us > 0 ? slot->page_us : usual_page_us(self);
 
-    return (double)guest->pages_left * page_us / (1 - self->foreign);
+    return (double)pages * page_us / (1 - self->foreign);
+}
+
+static double
+work_us(const SevmigArbiter *self, const Slot *slot, const SevmigArbiterGuest *guest)
+{
+    return time_us(self, slot, guest->pages_left);
+}
+
+/* While it is set up there are samples, and no pages yet. */
+static bool
+is_work_known(const SevmigArbiterGuest *guest)
+{
+    return guest->sampled_us != 0 && guest->phase != SEVMIG_PHASE_DETECTED;
 }
 
 static bool
@@ -193,7 +206,7 @@ enter(SevmigArbiter *self, const SevmigArbiterGuest *guest)
     if (slot == NULL || slot->seen) /* no place, or the same one twice */
         return NULL;
     slot->seen = true;
-    if (slot->fence_us == 0 && guest->sampled_us != 0) {
+    if (slot->fence_us == 0 && is_work_known(guest)) {
         double patience_us = fmax(SEVMIG_ARBITER_PATIENCE * work_us(self, slot, guest),
                                   SEVMIG_ARBITER_PATIENCE_LEAST_US);
 
@@ -220,19 +233,30 @@ put(Line *line, const SevmigArbiterGuest *guest, Slot *slot, SevmigArbiterWord *
     line->n++;
 }
 
+/* What it is compared by: what it has sent would be dirtied again while it waits. */
+static double
+rank_us(const SevmigArbiter *self, const Slot *slot, const SevmigArbiterGuest *guest, double work)
+{
+    if (!is_work_known(guest))
+        return INFINITY;
+    if (!slot->told || !slot->sends)
+        return work;
+    return fmax(GIVES_WAY * work, work - time_us(self, slot, guest->pages));
+}
+
 static SevmigArbiterJob
 job_of(const SevmigArbiter *self, const Line *line, size_t at, double late_us)
 {
     const SevmigArbiterGuest *guest = line->guests[at];
     const Slot *slot = line->slots[at];
-    double work = line->work_us[at], rank_us = slot->told && slot->sends ? GIVES_WAY * work : work;
+    double work = line->work_us[at];
     double due_us =
         guest->deadline_us != 0 ? (double)(guest->deadline_us - self->now_us) - late_us : INFINITY;
     double fence_us = slot->fence_us != 0 ? (double)slot->fence_us : INFINITY;
 
     return (SevmigArbiterJob){
         .work_us = work,
-        .rank_us = guest->sampled_us != 0 ? rank_us : INFINITY, /* its work is not known yet */
+        .rank_us = rank_us(self, slot, guest, work),
         /* One that is missed whatever happens need not disturb the others. What is written in the
          * meantime, by this guest and by those before it, is sent too and no part of any work yet:
          * in simulation a third and more of it (tests/simulation/test-fleet.c prints both). */
@@ -370,10 +394,15 @@ explain_sender(const Line *line, size_t at, SevmigArbiterWord *word)
 static void
 explain_held(const Line *line, size_t at, SevmigArbiterWord *word)
 {
-    snprintf(word->reason, sizeof(word->reason),
-             "held: %zu before it with %d s of work, its own is %d s (priority %u)", at,
-             (int)fmin(1e9, (double)word->begins_us / 1e6), (int)fmin(1e9, line->work_us[at] / 1e6),
-             line->guests[at]->priority);
+    int before_s = (int)fmin(1e9, (double)word->begins_us / 1e6);
+
+    if (!is_work_known(line->guests[at]))
+        snprintf(word->reason, sizeof(word->reason),
+                 "held: %zu before it with %d s of work, its own is not known yet", at, before_s);
+    else
+        snprintf(word->reason, sizeof(word->reason),
+                 "held: %zu before it with %d s of work, its own is %d s (priority %u)", at,
+                 before_s, (int)fmin(1e9, line->work_us[at] / 1e6), line->guests[at]->priority);
 }
 
 static void

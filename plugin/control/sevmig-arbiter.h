@@ -11,9 +11,10 @@
  * Order. Later passes are never interrupted. Migrations in their first pass come in the order of
  *   1. the priority of their policies, the highest first;
  *   2. deadlines: as many as can be kept are kept; where not all can, the longest gives way;
- *   3. the least work left first, which makes the mean time to the end the shortest. One that is
- *      sending gives way only to one with less than half its work: what it has sent is dirtied
- * again while it waits.
+ *   3. the least work left first, which makes the mean time to the end the shortest. What one that
+ *      is sending has sent is dirtied again while it waits: it gives way to one with less work than
+ *      it has left less what it has sent, and to any with less than half of what it has left. One
+ *      that is being set up comes last: nobody knows its work, and it has nothing to send yet.
  *
  * Admission. In this order they send as long as the firmware has time left. A migration needs of it
  * what was measured: time served over time that it did not wait. One that is held up elsewhere (a

@@ -230,15 +230,50 @@ test_goes_on(Fixture *f, gconstpointer data)
 {
     add(f, 30);
     decide(f);
-    ticks(f, 10);
-    add(f, 20);
+    ticks(f, 80);
+    add(f, 18); /* less than the 22 s that are left, but 8 s would be sent again */
     ticks(f, 2);
     g_assert_true(f->words[0].sends);
     g_assert_false(f->words[1].sends);
-    add(f, 10);
+    ticks(f, 100);
+    add(f, 8); /* all of what was sent would be, and yet it is not worth half of what is left */
     ticks(f, 2);
-    g_assert_true(f->words[2].sends);
+    g_assert_true(f->words[0].sends);
+    add(f, 4);
+    ticks(f, 2);
+    g_assert_true(f->words[3].sends);
     g_assert_false(f->words[0].sends);
+}
+
+/* One that has sent nothing has nothing to lose. */
+static void
+test_gives_way(Fixture *f, gconstpointer data)
+{
+    add(f, 20);
+    decide(f);
+    g_assert_true(f->words[0].sends);
+    add(f, 18);
+    tick(f);
+    g_assert_true(f->words[1].sends);
+    g_assert_false(f->words[0].sends);
+}
+
+/* There is a sample of one that is set up, and no pages: it is not the one with the least work. */
+static void
+test_set_up(Fixture *f, gconstpointer data)
+{
+    add(f, 10);
+    decide(f);
+    add(f, 0)->phase = SEVMIG_PHASE_DETECTED;
+    ticks(f, 5);
+    g_assert_true(f->words[0].sends);
+    g_assert_cmpuint(f->words[0].place, ==, 1);
+    g_assert_cmpuint(f->words[1].place, ==, 2);
+    g_assert_nonnull(strstr(f->words[1].reason, "not known yet"));
+    f->guests[1].phase = SEVMIG_PHASE_BULK;
+    f->guests[1].pages_left = SECOND_US / PAGE_US;
+    tick(f);
+    g_assert_true(f->words[1].sends);
 }
 
 /* What the link or the destination leaves of the firmware is given to the next. */
@@ -580,6 +615,8 @@ main(int argc, char **argv)
     TEST("late-goes-on", test_late);
     TEST("late-overstays", test_overstays);
     TEST("goes-on", test_goes_on);
+    TEST("gives-way", test_gives_way);
+    TEST("set-up", test_set_up);
     TEST("fills-gaps", test_fills);
     TEST("silent", test_silent);
     TEST("queue-bound", test_queue);
