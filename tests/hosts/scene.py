@@ -161,12 +161,15 @@ class Under:
         return wait_until("sevmigd closes its books", ended, 10)
 
 
+def tell_firmware(host: Host, command: str, **arguments: Any) -> None:
+    answer = firmware.call(host, firmware.OP_CONTROL, json.dumps({"command": command, **arguments}).encode())
+    if "error" in json.loads(answer):
+        raise LabError(f"swpsp of host {host}", answer.decode())
+
+
 def set_time_scale(scale: int) -> None:
     for host in HOSTS.values():
-        answer = firmware.call(host, firmware.OP_CONTROL,
-                               json.dumps({"command": "set", "time-scale": scale}).encode())
-        if "error" in json.loads(answer):
-            raise LabError(f"swpsp of host {host}", answer.decode())
+        tell_firmware(host, "set", **{"time-scale": scale})
 
 
 class HostCase(unittest.TestCase):

@@ -10,12 +10,13 @@ import time
 from lab import firmware, guests, migrate
 from lab.error import LabError
 from lab.hosts import HOSTS, RUN
-from scene import HostCase, Under, daemon_pid, kill_daemon, query, set_time_scale, start_sevmigd, wait_until
+from scene import (HostCase, Under, daemon_pid, kill_daemon, query, set_time_scale, start_sevmigd, tell_firmware,
+                   wait_until)
 
-# Apart enough for what each sends before all are there.
 EIGHT_MIB = (40, 50, 62, 78, 96, 120, 150, 188)
 LEASE_S = 2.0
 SCALE = 5
+START_MS = 1000
 
 
 class TurnsCase(HostCase):
@@ -69,6 +70,10 @@ class Turns(TurnsCase):
     def test_eight_in_order(self):
         fleet = self.fleet(EIGHT_MIB, "one-of-")
         started = fleet[1::2] + fleet[::2]
+        # All wait for each that sets out, so that nobody sends much before all are there, on any machine.
+        self.addCleanup(tell_firmware, self.source, "clear-faults")
+        tell_firmware(self.source, "fault", op="SEND_START", kind="delay", count=len(fleet),
+                      **{"delay-ms": START_MS})
         books = self.books_of(self.migrate_all(started))
         books = [books[started.index(guest)] for guest in fleet]
         self.assertEqual([b["Phase"] for b in books], ["done"] * len(fleet))
@@ -84,6 +89,7 @@ class Turns(TurnsCase):
     def test_others_are_unharmed(self):
         """One is aborted, the destination of another dies, and one comes in the middle."""
         fleet = self.fleet((64, 72, 80, 88), "rest-")
+        set_time_scale(1)  # none of them is through before its turn to be struck comes
         aborted, struck, *rest = self.migrate_all(fleet)
         wait_until("others wait for the first", lambda: self.any_held(fleet))
         newcomer = self.fleet((48,), "new-")[0]
@@ -92,6 +98,7 @@ class Turns(TurnsCase):
         self.assertNotEqual(aborted.wait_end(60)[0], 0)
         os.kill(int((RUN / "b/libvirt/qemu" / f"{struck.guest.name}.pid").read_text()), signal.SIGKILL)
         self.assertNotEqual(struck.wait_end(60)[0], 0)
+        set_time_scale(SCALE)
         for books in self.books_of([*rest, late]):
             self.assertEqual(books["Phase"], "done")
         self.assertEqual(aborted.wait_daemon_end()["Phase"], "cancelled")
