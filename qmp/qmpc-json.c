@@ -47,20 +47,22 @@ qmpc_json_parse(const char *text, GError **error)
                     QMPC_WIRE_MAX_BYTES);
         return NULL;
     }
+    g_autofree char *trimmed = NULL;
     while (length > 0 && g_ascii_isspace(text[length - 1]))
         length--;
-    g_autofree char *trimmed = g_strndup(text, length);
-    g_autoptr(QmpcJson) value = parse_bounded(trimmed, length, error);
+    if (text[length] != '\0')
+        text = trimmed = g_strndup(text, length);
+    g_autoptr(QmpcJson) value = parse_bounded(text, length, error);
     if (value == NULL && error != NULL && *error == NULL)
         g_set_error_literal(error, QMPC_ERROR, QMPC_ERROR_PARSE, "null where a value is needed");
     return g_steal_pointer(&value);
 }
 
-char *
-qmpc_json_text(QmpcJson *value)
+const char *
+qmpc_json_peek_text(QmpcJson *value)
 {
-    return g_strdup(json_object_to_json_string_ext(value, JSON_C_TO_STRING_PLAIN |
-                                                              JSON_C_TO_STRING_NOSLASHESCAPE));
+    return json_object_to_json_string_ext(value,
+                                          JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
 }
 
 static bool
@@ -113,12 +115,10 @@ qmpc_json_string(QmpcJson *json, const char *path, const char *name, GError **er
 }
 
 bool
-qmpc_json_u64(QmpcJson *value, const char *path, uint64_t *out, GError **error)
+qmpc_json_u64(QmpcJson *value, uint64_t *out)
 {
-    if (!json_object_is_type(value, json_type_int) || json_object_get_int64(value) < 0) {
-        g_set_error(error, QMPC_ERROR, QMPC_ERROR_MEMBER, "%s: not a non-negative integer", path);
+    if (!json_object_is_type(value, json_type_int) || json_object_get_int64(value) < 0)
         return false;
-    }
     *out = json_object_get_uint64(value);
     return true;
 }
@@ -143,17 +143,19 @@ read_enum(QmpcJson *value, const char *path, const QmpcField *field, void *place
 static bool
 read_integer(QmpcJson *value, const char *path, const QmpcField *field, void *place, GError **error)
 {
-    g_autofree char *full = g_strdup_printf("%s.%s", path, field->name);
     uint64_t number;
-    if (!qmpc_json_u64(value, full, &number, error))
+    if (!qmpc_json_u64(value, &number)) {
+        g_set_error(error, QMPC_ERROR, QMPC_ERROR_MEMBER, "%s.%s: not a non-negative integer", path,
+                    field->name);
         return false;
+    }
     if (field->type == QMPC_FIELD_U64) {
         *(uint64_t *)place = number;
         return true;
     }
     if (number > UINT32_MAX) {
-        g_set_error(error, QMPC_ERROR, QMPC_ERROR_MEMBER, "%s: %" G_GUINT64_FORMAT " is too large",
-                    full, number);
+        g_set_error(error, QMPC_ERROR, QMPC_ERROR_MEMBER,
+                    "%s.%s: %" G_GUINT64_FORMAT " is too large", path, field->name, number);
         return false;
     }
     *(uint32_t *)place = (uint32_t)number;
@@ -196,21 +198,4 @@ qmpc_json_read(QmpcJson *json, const char *path, const QmpcField *fields, size_t
             *(bool *)((char *)out + field->flag_end - 1) = found;
     }
     return true;
-}
-
-QmpcJson *
-qmpc_json_reply(const char *command, const char *reply, enum json_type type, GError **error)
-{
-    g_autofree char *text = qmpc_reply_parse(command, reply, error);
-    if (text == NULL)
-        return NULL;
-    g_autoptr(QmpcJson) value = qmpc_json_parse(text, error);
-    if (value == NULL || !json_object_is_type(value, type)) {
-        g_clear_error(error);
-        g_set_error(error, QMPC_ERROR, QMPC_ERROR_MEMBER, "%s: return: expected %s, found %s",
-                    command, json_type_to_name(type),
-                    json_type_to_name(json_object_get_type(value)));
-        return NULL;
-    }
-    return g_steal_pointer(&value);
 }

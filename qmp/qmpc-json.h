@@ -20,8 +20,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(QmpcJson, json_object_put)
 /* One JSON value and nothing after it but white space; UTF-8; within the limits of the wire. */
 QmpcJson *qmpc_json_parse(const char *text, GError **error);
 
-/* On one line (caller frees). */
-char *qmpc_json_text(QmpcJson *value);
+/* On one line. The value's own; NULL is JSON's null. */
+const char *qmpc_json_peek_text(QmpcJson *value);
 
 typedef enum {
     QMPC_FIELD_BOOL, /* bool */
@@ -40,18 +40,19 @@ typedef struct {
 } QmpcField;
 
 #define QMPC_FIELD(kind, owner, json_name, member)                                                 \
-    {.name = (json_name), .type = QMPC_FIELD_##kind, .offset = offsetof(owner, member)}
+    {                                                                                              \
+        .name = (json_name), .type = QMPC_FIELD_##kind, .offset = offsetof(owner, member)          \
+    }
 #define QMPC_FIELD_OPT(kind, owner, json_name, member, flag)                                       \
-    {.name = (json_name),                                                                          \
-     .type = QMPC_FIELD_##kind,                                                                    \
-     .offset = offsetof(owner, member),                                                            \
-     .optional = true,                                                                             \
-     .flag_end = offsetof(owner, flag) + 1}
+    {                                                                                              \
+        .name = (json_name), .type = QMPC_FIELD_##kind, .offset = offsetof(owner, member),         \
+        .optional = true, .flag_end = offsetof(owner, flag) + 1                                    \
+    }
 #define QMPC_FIELD_NAMED(owner, json_name, member, list)                                           \
-    {.name = (json_name),                                                                          \
-     .type = QMPC_FIELD_ENUM,                                                                      \
-     .offset = offsetof(owner, member),                                                            \
-     .names = (list)}
+    {                                                                                              \
+        .name = (json_name), .type = QMPC_FIELD_ENUM, .offset = offsetof(owner, member),           \
+        .names = (list)                                                                            \
+    }
 
 /* Reads the members of the object `json`, found at `path`, into `out`; absent optional ones are 0.
  */
@@ -70,10 +71,12 @@ bool qmpc_json_optional(QmpcJson *json, const char *path, const char *name, enum
 /* A string member without NUL inside; NULL with `error` otherwise. Borrowed. */
 const char *qmpc_json_string(QmpcJson *json, const char *path, const char *name, GError **error);
 
-/* A non-negative integer. */
-bool qmpc_json_u64(QmpcJson *value, const char *path, uint64_t *out, GError **error);
+/* False if it is not a non-negative integer. */
+bool qmpc_json_u64(QmpcJson *value, uint64_t *out);
 
-/* As qmpc_reply_parse(), parsed, and of `type`. */
+/* In qmpc-wire.c: as qmpc_command_build() and qmpc_reply_parse(), but without going through text;
+ * the reply's value is of `type`. */
+char *qmpc_json_command(const char *name, QmpcJson *arguments);
 QmpcJson *qmpc_json_reply(const char *command, const char *reply, enum json_type type,
                           GError **error);
 

@@ -124,8 +124,7 @@ qmpc_tune_build(const QmpcTune *tune, GError **error)
     if ((tune->present & QMPC_TUNE_HOLD_SENDING) != 0)
         json_object_object_add(arguments, "hold-sending",
                                json_object_new_boolean(tune->hold_sending));
-    g_autofree char *text = qmpc_json_text(arguments);
-    return qmpc_command_build(QMPC_SEV_TUNE_COMMAND, text, error);
+    return qmpc_json_command(QMPC_SEV_TUNE_COMMAND, arguments);
 }
 
 char *
@@ -238,10 +237,11 @@ read_histogram(QmpcJson *json, const char *path, QmpcSevTransfer *transfer, GErr
         return false;
     transfer->n_run_buckets = json_object_array_length(list);
     for (size_t i = 0; i < transfer->n_run_buckets; i++) {
-        g_autofree char *item = g_strdup_printf("%s[%zu]", list_path, i);
-        if (!qmpc_json_u64(json_object_array_get_idx(list, i), item, &transfer->run_histogram[i],
-                           error))
+        if (!qmpc_json_u64(json_object_array_get_idx(list, i), &transfer->run_histogram[i])) {
+            g_set_error(error, QMPC_ERROR, QMPC_ERROR_MEMBER, "%s[%zu]: not a non-negative integer",
+                        list_path, i);
             return false;
+        }
     }
     return true;
 }

@@ -8,7 +8,8 @@
 struct QmpcMessage {
     QmpcMessageKind kind;
     QmpcJson *json;
-    char *data; /* the payload as text, or NULL */
+    bool has_data;
+    QmpcJson *data; /* in json; NULL is JSON's null */
     bool has_id;
     uint64_t id;
     int64_t realtime_us;
@@ -24,7 +25,6 @@ qmpc_message_free(QmpcMessage *message)
     if (message == NULL)
         return;
     json_object_put(message->json);
-    g_free(message->data);
     g_free(message);
 }
 
@@ -79,13 +79,12 @@ fill_timestamp(QmpcMessage *message, GError **error)
 static bool
 fill_event(QmpcMessage *message, QmpcJson *payload, GError **error)
 {
-    QmpcJson *data = NULL;
     message->event = qmpc_json_string(message->json, "message", "event", error);
     if (message->event == NULL || !fill_timestamp(message, error) ||
-        !qmpc_json_optional(message->json, "message", "data", json_type_object, &data, error))
+        !qmpc_json_optional(message->json, "message", "data", json_type_object, &message->data,
+                            error))
         return false;
-    if (data != NULL)
-        message->data = qmpc_json_text(data);
+    message->has_data = message->data != NULL;
     return true;
 }
 
@@ -144,12 +143,14 @@ fill_message(QmpcMessage *message, GError **error)
         return false;
     }
     message->kind = kinds[row].kind;
-    if (kinds[row].payload_is_data)
-        message->data = qmpc_json_text(payload);
+    if (kinds[row].payload_is_data) {
+        message->has_data = true;
+        message->data = payload;
+    }
 
     QmpcJson *id = NULL;
     if (json_object_object_get_ex(message->json, "id", &id))
-        message->has_id = qmpc_json_u64(id, "id", &message->id, NULL);
+        message->has_id = qmpc_json_u64(id, &message->id);
     return kinds[row].fill(message, payload, error);
 }
 
@@ -185,7 +186,7 @@ qmpc_message_id(const QmpcMessage *message, uint64_t *id)
 const char *
 qmpc_message_data(const QmpcMessage *message)
 {
-    return message->data;
+    return message->has_data ? qmpc_json_peek_text(message->data) : NULL;
 }
 
 const char *
@@ -226,16 +227,25 @@ qmpc_message_version(const QmpcMessage *message, unsigned *major, unsigned *mino
 /* --- Commands --- */
 
 char *
-qmpc_command_build(const char *name, const char *arguments, GError **error)
+qmpc_json_command(const char *name, QmpcJson *arguments)
 {
     g_autoptr(QmpcJson) command = json_object_new_object();
+    json_object_object_add(command, "execute", json_object_new_string(name));
+    if (arguments != NULL)
+        json_object_object_add(command, "arguments", json_object_get(arguments));
+    return g_strdup(qmpc_json_peek_text(command));
+}
+
+char *
+qmpc_command_build(const char *name, const char *arguments, GError **error)
+{
+    g_autoptr(QmpcJson) value = NULL;
     if (*name == '\0') {
         g_set_error_literal(error, QMPC_ERROR, QMPC_ERROR_ARGUMENT, "a command needs a name");
         return NULL;
     }
-    json_object_object_add(command, "execute", json_object_new_string(name));
     if (arguments != NULL) {
-        g_autoptr(QmpcJson) value = qmpc_json_parse(arguments, error);
+        value = qmpc_json_parse(arguments, error);
         if (value == NULL) {
             g_prefix_error(error, "%s: arguments: ", name);
             return NULL;
@@ -245,9 +255,8 @@ qmpc_command_build(const char *name, const char *arguments, GError **error)
                         name);
             return NULL;
         }
-        json_object_object_add(command, "arguments", g_steal_pointer(&value));
     }
-    return qmpc_json_text(command);
+    return qmpc_json_command(name, value);
 }
 
 char *
@@ -265,8 +274,7 @@ qmpc_command_with_id(const char *command, uint64_t id, GError **error)
         return NULL;
     }
     json_object_object_add(json, "id", json_object_new_uint64(id));
-    g_autofree char *text = qmpc_json_text(json);
-    return g_strconcat(text, "\n", NULL);
+    return g_strconcat(qmpc_json_peek_text(json), "\n", NULL);
 }
 
 /* QEMU's error classes are an ABI; only this one changes what a client does. */
@@ -277,8 +285,9 @@ error_code(const char *error_class)
                                                        : QMPC_ERROR_COMMAND;
 }
 
-char *
-qmpc_reply_parse(const char *command, const char *reply, GError **error)
+/* The message if it carries "return"; NULL with `error` otherwise. */
+static QmpcMessage *
+parse_return(const char *command, const char *reply, GError **error)
 {
     g_autoptr(QmpcMessage) message = qmpc_message_parse(reply, error);
     if (message == NULL) {
@@ -287,7 +296,7 @@ qmpc_reply_parse(const char *command, const char *reply, GError **error)
     }
     switch (message->kind) {
     case QMPC_MESSAGE_RETURN:
-        return g_steal_pointer(&message->data);
+        return g_steal_pointer(&message);
     case QMPC_MESSAGE_ERROR:
         g_set_error(error, QMPC_ERROR, error_code(message->error_class), "%s: %s", command,
                     message->error_desc);
@@ -296,4 +305,26 @@ qmpc_reply_parse(const char *command, const char *reply, GError **error)
         g_set_error(error, QMPC_ERROR, QMPC_ERROR_PROTOCOL, "%s: not a reply", command);
         return NULL;
     }
+}
+
+char *
+qmpc_reply_parse(const char *command, const char *reply, GError **error)
+{
+    g_autoptr(QmpcMessage) message = parse_return(command, reply, error);
+    return message != NULL ? g_strdup(qmpc_message_data(message)) : NULL;
+}
+
+QmpcJson *
+qmpc_json_reply(const char *command, const char *reply, enum json_type type, GError **error)
+{
+    g_autoptr(QmpcMessage) message = parse_return(command, reply, error);
+    if (message == NULL)
+        return NULL;
+    if (!json_object_is_type(message->data, type)) {
+        g_set_error(error, QMPC_ERROR, QMPC_ERROR_MEMBER, "%s: return: expected %s, found %s",
+                    command, json_type_to_name(type),
+                    json_type_to_name(json_object_get_type(message->data)));
+        return NULL;
+    }
+    return json_object_get(message->data);
 }

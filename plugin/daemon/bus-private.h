@@ -17,6 +17,7 @@ typedef struct {
     guint registration;
     gboolean active;
     gboolean dirty;
+    SevmigInfo shown;    /* of a migration: as last signalled, and NULL below */
     GVariant *published; /* a{sv} as last signalled; of a policy: all there is */
 } SevmigBusObject;
 

@@ -153,6 +153,52 @@ row_value(const SevmigInfo *info, gsize row)
     }
 }
 
+static gsize
+number_size(gsize row)
+{
+    return rows[row].type == 'u' ? sizeof(guint32) : sizeof(guint64);
+}
+
+static gboolean
+take_row(SevmigInfo *shown, const SevmigInfo *now, gsize row)
+{
+    gpointer to = G_STRUCT_MEMBER_P(shown, rows[row].offset);
+    gconstpointer from = G_STRUCT_MEMBER_P(now, rows[row].offset);
+
+    if (rows[row].type == 's') {
+        char **text = to;
+
+        if (strcmp(*text, *(char *const *)from) == 0)
+            return FALSE;
+        g_free(*text);
+        *text = g_strdup(*(char *const *)from);
+        return TRUE;
+    }
+    if (memcmp(to, from, number_size(row)) == 0)
+        return FALSE;
+    memcpy(to, from, number_size(row));
+    return TRUE;
+}
+
+GVariant *
+sevmig_info_take_changes(SevmigInfo *shown, const SevmigInfo *now)
+{
+    GVariantBuilder builder;
+    gsize n = 0;
+
+    g_variant_builder_init(&builder, G_VARIANT_TYPE_VARDICT);
+    for (gsize i = 0; i < G_N_ELEMENTS(rows); i++) {
+        if (!take_row(shown, now, i))
+            continue;
+        g_variant_builder_add(&builder, "{sv}", rows[i].name, row_value(now, i));
+        n++;
+    }
+    if (n > 0)
+        return g_variant_builder_end(&builder);
+    g_variant_builder_clear(&builder);
+    return NULL;
+}
+
 GVariant *
 sevmig_info_properties(const SevmigInfo *info)
 {

@@ -74,4 +74,7 @@ void sevmig_info_take_view(SevmigInfo *info, const SevmigView *view);
 /* The properties of org.sevmig1.Migration as a{sv} (floating). */
 GVariant *sevmig_info_properties(const SevmigInfo *info);
 
+/* Those of them in which `shown` differs from `now`, and then no longer does; NULL: none. */
+GVariant *sevmig_info_take_changes(SevmigInfo *shown, const SevmigInfo *now);
+
 #endif

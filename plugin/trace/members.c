@@ -168,8 +168,9 @@ sevmig_members_write(const Members *members, gconstpointer structure, json_objec
     for (gsize i = 0; i < members->n; i++) {
         const Member *member = &members->members[i];
 
-        json_object_object_add(to, member->name,
-                               write_value(member, (const char *)structure + member->offset));
+        json_object_object_add_ex(to, member->name,
+                                  write_value(member, (const char *)structure + member->offset),
+                                  JSON_C_OBJECT_ADD_KEY_IS_NEW | JSON_C_OBJECT_ADD_CONSTANT_KEY);
     }
 }
 

@@ -10,11 +10,17 @@ static void
 append_ascii(GString *line, const char *text)
 {
     for (const char *at = text; *at != '\0'; at = g_utf8_next_char(at)) {
-        gunichar c = g_utf8_get_char(at);
+        gsize n_plain = 0;
+        gunichar c;
 
-        if (c < 0x80)
-            g_string_append_c(line, (char)c);
-        else if (c < 0x10000)
+        while (at[n_plain] != '\0' && (guchar)at[n_plain] < 0x80)
+            n_plain++;
+        g_string_append_len(line, at, (gssize)n_plain);
+        at += n_plain;
+        if (*at == '\0')
+            break;
+        c = g_utf8_get_char(at);
+        if (c < 0x10000)
             g_string_append_printf(line, "\\u%04x", c);
         else
             g_string_append_printf(line, "\\u%04x\\u%04x", 0xd800 + ((c - 0x10000) >> 10),
