@@ -13,6 +13,7 @@
 #include <string.h>
 
 #define TICK_US 100000
+#define HELD_TICK_US 500000        /* nothing happens there, and the word to send comes by itself */
 #define SOON_US 20000              /* sevmigd calls no sooner */
 #define DOWNTIME_DEFAULT_US 300000 /* QEMU's own default, where no goal is given */
 #define DOWNTIME_ENDLESS_US 2000000000
@@ -347,7 +348,9 @@ next_wake_us(SevmigControl *self, bool told)
     if (!self->intake.valid && self->missed == 0)
         return self->now_us > 0 ? self->now_us : 1; /* the first sample at once */
     self->hurried = told && !self->hurried && sevmig_law_has(self, SEVMIG_PART_HURRY);
-    return self->now_us + (self->hurried ? SOON_US : TICK_US);
+    if (self->hurried)
+        return self->now_us + SOON_US;
+    return self->now_us + (self->held ? HELD_TICK_US : TICK_US);
 }
 
 SevmigPhase

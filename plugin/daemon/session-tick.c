@@ -2,6 +2,7 @@
 #include "session-private.h"
 
 #define SOONEST_TICK_US 20000
+#define SKIPPED_US 100000 /* of a law that sleeps so much longer than a tick means it */
 /* Many missed ticks fit in; a guest whose daemon died is free after this. */
 #define LEASE_MS 2000u
 /* No second call can be made while one is under way, and a late answer is still news, so there is
@@ -41,11 +42,22 @@ session_call_failed(SevmigSession *self, const GError *error)
     return FALSE;
 }
 
+/* Ticks come by the clock, whatever an answer takes, unless the law wants the next one sooner or
+ * can do without some. */
+static void
+session_reschedule(SevmigSession *self)
+{
+    gint64 due_us = self->called_us + self->tick_ms * 1000;
+    gint64 wake_us = self->hurries ? self->called_us : sevmig_steering_wake_us(self->steering);
+
+    self->hurries = FALSE;
+    if (wake_us > 0 && (wake_us < due_us || wake_us > due_us + SKIPPED_US))
+        sevmig_session_schedule(self, MAX(wake_us, self->called_us + SOONEST_TICK_US));
+}
+
 static void
 session_answered(SevmigSession *self, gboolean ok, const GError *error)
 {
-    gint64 wake_us;
-
     if (self->state != SEVMIG_STATE_RUNNING) {
         /* The sample has been taken; the end makes its own step. */
         sevmig_session_call_returned(self);
@@ -62,10 +74,7 @@ session_answered(SevmigSession *self, gboolean ok, const GError *error)
     self->warned = FALSE;
     self->info.samples++;
     sevmig_session_step(self, SEVMIG_EVENT_SAMPLE, g_get_monotonic_time());
-    wake_us = self->hurries ? self->called_us : sevmig_steering_wake_us(self->steering);
-    self->hurries = FALSE;
-    if (wake_us > 0 && wake_us < self->called_us + self->tick_ms * 1000)
-        sevmig_session_schedule(self, MAX(wake_us, self->called_us + SOONEST_TICK_US));
+    session_reschedule(self);
 }
 
 static void

@@ -428,11 +428,13 @@ test_turn_held(Fixture *f, gconstpointer data)
         g_assert_null(find(f, SEVMIG_ACTION_THROTTLE));
         g_assert_null(find(f, SEVMIG_ACTION_HOLD_SENDING));
     }
+    g_assert_cmpint(f->actions.wake_us, ==, f->now_us + 500000);
     g_assert_cmpfloat(f->control->firmware.extra_us, ==, page_us);
     send(f, SEVMIG_EVENT_LEASE_EXPIRED);
     g_assert_cmpint(value_of(f, SEVMIG_ACTION_HOLD_SENDING), ==, 1);
     turn(f, TRUE, 0);
     g_assert_cmpint(value_of(f, SEVMIG_ACTION_HOLD_SENDING), ==, 0);
+    g_assert_cmpint(f->actions.wake_us, <=, f->now_us + 100000);
     for (int i = 0; i < 30 && f->sample.vcpu_throttle_percent == 0; i++) {
         if (f->sample.remaining_pages <= 2000)
             end_pass(f, 30000);
