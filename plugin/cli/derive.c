@@ -31,6 +31,8 @@ typedef struct {
     gint64 first_us, last_us; /* of all events */
     gboolean started, completed, changed;
     SevmigControlParams params;
+    gint64 held_since_us, held_us; /* waiting for its turn at the firmware; 0: it does not */
+    gint64 first_pass_held_us;     /* of it */
     gboolean has_sample;
     gint64 sample_us, first_sample_us;
     SevmigSample first, last;
@@ -126,6 +128,15 @@ keep_sample(Reading *self, const SevmigSample *s, gint64 now_us)
     self->sample_us = now_us;
 }
 
+/* When the first page could be sent: setting up takes as long under any policy. */
+static gint64
+began_us(const Reading *self)
+{
+    guint64 sent_us = self->first.pass == 1 ? self->first.pass_elapsed_us : 0;
+
+    return MAX(self->first_us, self->first_sample_us - (gint64)MIN(sent_us, G_MAXINT64));
+}
+
 /* One that tells nothing, or what cannot be, is passed over as the controller does. */
 static void
 take_sample(Reading *self, const SevmigSample *s, gint64 now_us)
@@ -136,6 +147,9 @@ take_sample(Reading *self, const SevmigSample *s, gint64 now_us)
         self->has_sample = TRUE;
         self->first = *s;
         self->first_sample_us = now_us;
+        self->held_us = self->first_pass_held_us = 0; /* set up, it had nothing to send */
+        if (self->held_since_us > 0)
+            self->held_since_us = MAX(self->held_since_us, began_us(self));
         for (gsize i = 0; i < s->n_vcpus; i++)
             self->sync_cpu_us[i] = (double)s->vcpus[i].cpu_us;
     } else {
@@ -146,6 +160,17 @@ take_sample(Reading *self, const SevmigSample *s, gint64 now_us)
         take_sync(self, s);
     }
     keep_sample(self, s, now_us);
+}
+
+/* It says more of its neighbours than of this guest. */
+static void
+take_turn(Reading *self, const SevmigEvent *event)
+{
+    if (self->held_since_us > 0)
+        self->held_us += event->now_us - self->held_since_us;
+    self->held_since_us = event->turn != NULL && !event->turn->sends ? event->now_us : 0;
+    if (self->last.pass <= 1)
+        self->first_pass_held_us = self->held_us;
 }
 
 static void
@@ -159,6 +184,8 @@ take_step(Reading *self, const SevmigTraceStep *step)
         self->params = *event->params;
     }
     self->last_us = event->now_us;
+    if (event->type == SEVMIG_EVENT_TURN || event->type == SEVMIG_EVENT_COMPLETED)
+        take_turn(self, event);
     if (event->type == SEVMIG_EVENT_COMPLETED && event->sample != NULL)
         self->end_service_us = (double)event->sample->service_us - (double)self->last.service_us;
     self->completed |= event->type == SEVMIG_EVENT_COMPLETED;
@@ -211,7 +238,7 @@ derive_host(const Reading *self, SevmigSimScenario *s)
         last->switchover_stop_us + last->switchover_device_us + last->switchover_finish_us;
 
     us -= (double)(to->service_us - from->service_us) + (double)(to->wait_us - from->wait_us) +
-          (double)(to->channel_us - from->channel_us);
+          (double)(to->channel_us - from->channel_us) + (double)self->first_pass_held_us;
     if (self->first_pass_us > self->first_sample_us && pages > 0)
         s->extra_us = CLAMP(us / pages, 0, 1e4);
     if (parts_us > 0)
@@ -259,15 +286,6 @@ derive_load(const Reading *self, SevmigSimScenario *s)
     dirty_fit(points, self->n_syncs, s->pages, &s->phases[0]);
 }
 
-/* When the first page could be sent: setting up takes as long under any policy. */
-static gint64
-began_us(const Reading *self)
-{
-    guint64 sent_us = self->first.pass == 1 ? self->first.pass_elapsed_us : 0;
-
-    return MAX(self->first_us, self->first_sample_us - (gint64)MIN(sent_us, G_MAXINT64));
-}
-
 static void
 derive(const Reading *self, DerivedRecord *record)
 {
@@ -287,7 +305,7 @@ derive(const Reading *self, DerivedRecord *record)
     for (gsize i = 0; i < self->last.n_vcpus; i++)
         throttled_us += (double)self->vcpus[i].throttled_us / (double)self->last.n_vcpus;
     record->recorded = (DeriveFigures){
-        .total_s = (double)(self->last_us - began_us(self)) / 1e6,
+        .total_s = (double)(self->last_us - began_us(self) - self->held_us) / 1e6,
         .downtime_ms = (double)self->last.switchover_downtime_us / 1e3,
         .lost_s = (throttled_us + (double)self->last.switchover_downtime_us) / 1e6,
         .pages = (double)self->last.pages,

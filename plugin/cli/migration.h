@@ -35,6 +35,10 @@ typedef struct {
     guint64 downtime_goal_us;
     guint64 duration_goal_us;
     guint64 eta_us;
+    guint32 turn_place;     /* 0: it takes no turns */
+    guint64 turn_begins_us; /* 0: it sends */
+    guint64 turn_ends_us;
+    guint64 held_us; /* of elapsed_us */
     guint64 guest_lost_us;
     guint64 submissions;
     guint64 commands;

@@ -300,6 +300,21 @@ put_words(ViewFrame *frame, ViewStyle style, const char *text, const ViewSize *s
     line_add(frame_line(frame), size, style, g_strdup(line->str));
 }
 
+/* For one of several that leave the host together. */
+static void
+put_turn(ViewFrame *frame, const Migration *m, const ViewSize *size)
+{
+    if (m->turn_place == 0)
+        return;
+    g_autofree char *begins = text_duration(m->turn_begins_us);
+    g_autofree char *ends = text_duration(m->turn_ends_us);
+    gboolean waits = m->turn_begins_us > 0;
+    line_add(
+        frame_line(frame), size, waits ? STYLE_WARN : STYLE_PLAIN,
+        waits ? g_strdup_printf(INDENT "turn %u: waits %s, sent in %s", m->turn_place, begins, ends)
+              : g_strdup_printf(INDENT "turn %u: sends, sent in %s", m->turn_place, ends));
+}
+
 static void
 put_whole(ViewFrame *frame, const Watched *watched, const ViewSize *size)
 {
@@ -308,6 +323,7 @@ put_whole(ViewFrame *frame, const Watched *watched, const ViewSize *size)
     put_progress(frame, m, size);
     put_rates(frame, watched, size);
     put_figures(frame, m, size);
+    put_turn(frame, m, size);
     put_words(frame, STYLE_FAINT, m->last_decision, size);
     put_words(frame, STYLE_WARN, m->note, size);
     put_words(frame, STYLE_BAD, m->error, size);
@@ -318,6 +334,14 @@ put_short(ViewFrame *frame, const Watched *watched, const ViewSize *size)
 {
     put_title(frame, watched->migration, size);
     put_progress(frame, watched->migration, size);
+}
+
+static gint
+by_turn(gconstpointer a, gconstpointer b)
+{
+    const Watched *left = *(Watched *const *)a, *right = *(Watched *const *)b;
+    guint32 l = left->migration->turn_place - 1, r = right->migration->turn_place - 1;
+    return l < r ? -1 : l > r; /* 0, no turn, is the last now */
 }
 
 /* --- All of them --- */
@@ -349,12 +373,16 @@ build_some(const GPtrArray *watched, const ViewSize *size)
 }
 
 ViewFrame *
-view_frame(const GPtrArray *watched, const ViewSize *size)
+view_frame(const GPtrArray *all, const ViewSize *size)
 {
     static const struct {
         PutFunc put;
         gboolean apart;
     } ways[] = {{put_whole, TRUE}, {put_whole, FALSE}, {put_short, FALSE}};
+    g_autoptr(GPtrArray) watched = g_ptr_array_new();
+    for (guint i = 0; i < all->len; i++)
+        g_ptr_array_add(watched, all->pdata[i]);
+    g_ptr_array_sort(watched, by_turn);
     if (watched->len == 0) {
         ViewFrame *frame = g_ptr_array_new_with_free_func(line_free);
         line_add(frame_line(frame), size, STYLE_FAINT, g_strdup("no migrations"));

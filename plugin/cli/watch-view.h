@@ -49,6 +49,7 @@ typedef struct {
     gboolean blocks; /* bars and curves of block characters, not of ASCII */
 } ViewSize;
 
+/* Those that take turns come first, in their order. */
 ViewFrame *view_frame(const GPtrArray *watched, const ViewSize *size);
 
 /* Appends the frame as text, with the colours of a terminal or without. */

@@ -73,6 +73,8 @@ decide(gpointer user_data)
     for (guint i = 0; i < self->described->len; i++) {
         const SevmigArbiterWord *word = &g_array_index(self->words, SevmigArbiterWord, i);
 
+        sevmig_session_place(self->described->pdata[i],
+                             self->described->len > 1 ? word : &(SevmigArbiterWord){0});
         if (word->changed)
             sevmig_session_turn(self->described->pdata[i], word);
     }

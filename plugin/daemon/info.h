@@ -39,6 +39,10 @@ typedef struct {
     guint64 downtime_goal_us;
     guint64 duration_goal_us;
     guint64 eta_us;
+    guint32 turn_place;     /* among those that leave the host together, from 1; 0: alone */
+    guint64 turn_begins_us; /* from now until it may send; 0: it does */
+    guint64 turn_ends_us;   /* from now until what it has left is sent */
+    guint64 held_us;        /* of elapsed_us, what it waited for its turns */
     guint64 guest_lost_us;
     guint64 submissions;
     guint64 commands;

@@ -29,6 +29,7 @@ session_end(SevmigSession *self)
     if (self->state == SEVMIG_STATE_ENDED)
         return;
     self->state = SEVMIG_STATE_ENDED;
+    sevmig_session_place(self, &(SevmigArbiterWord){0});
     g_clear_handle_id(&self->tick, g_source_remove);
     g_clear_handle_id(&self->deadline, g_source_remove);
     g_cancellable_cancel(self->cancellable);

@@ -44,6 +44,7 @@ struct SevmigSession {
     gboolean asks;    /* there is something to ask on this guest's monitor */
     gboolean steers;  /* and something to tell it */
     gboolean could;   /* steer, if the policy said so */
+    gboolean waits;   /* for its turn */
     gboolean hurries; /* what the next sample leads to is told at once */
     gboolean forgoes; /* no longer steers: the next call gives everything back */
     gboolean paused;  /* by us, and not undone */

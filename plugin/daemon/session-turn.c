@@ -35,10 +35,20 @@ sevmig_session_turn(SevmigSession *self, const SevmigArbiterWord *word)
 
     if (self->state != SEVMIG_STATE_RUNNING) /* nobody may be told anything then */
         return;
+    sevmig_session_clock(self, g_get_monotonic_time());
+    self->waits = !word->sends;
     g_strlcpy(turn.reason, word->reason, sizeof(turn.reason));
     sevmig_steering_turn(self->steering, &turn);
     sevmig_session_step(self, SEVMIG_EVENT_TURN, g_get_monotonic_time());
     /* The firmware would idle until the next tick. */
     if (turn.sends && !self->calling)
         sevmig_session_schedule(self, g_get_monotonic_time());
+}
+
+void
+sevmig_session_place(SevmigSession *self, const SevmigArbiterWord *word)
+{
+    self->info.turn_place = word->place;
+    self->info.turn_begins_us = word->begins_us;
+    self->info.turn_ends_us = word->ends_us;
 }

@@ -72,7 +72,11 @@ session_act(SevmigSession *self, const SevmigAction *action)
 void
 sevmig_session_clock(SevmigSession *self, gint64 now_us)
 {
-    self->info.elapsed_us = (guint64)MAX(now_us - self->start_us, 0);
+    guint64 elapsed_us = (guint64)MAX(now_us - self->start_us, 0);
+
+    if (self->waits)
+        self->info.held_us += elapsed_us - MIN(self->info.elapsed_us, elapsed_us);
+    self->info.elapsed_us = elapsed_us;
 }
 
 void

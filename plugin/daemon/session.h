@@ -93,6 +93,8 @@ gboolean sevmig_session_steer(SevmigSession *session, const SevmigHand *hand,
 gboolean sevmig_session_describe(const SevmigSession *session, SevmigArbiterGuest *guest);
 /* What the arbiter says to it. */
 void sevmig_session_turn(SevmigSession *session, const SevmigArbiterWord *word);
+/* Its place among the others, for whoever looks; all 0: it takes no turns. */
+void sevmig_session_place(SevmigSession *session, const SevmigArbiterWord *word);
 
 const SevmigInfo *sevmig_session_info(const SevmigSession *session);
 

@@ -34,6 +34,7 @@ static const struct {
     ROW("actual", "downtime-us", 't', downtime_us),
     ROW("actual", "duration-us", 't', elapsed_us),
     ROW(NULL, "setup-us", 't', setup_us),
+    ROW(NULL, "held-us", 't', held_us),
     ROW(NULL, "fixed-downtime-us", 't', fixed_downtime_us),
     ROW("actual", "guest-lost-us", 't', guest_lost_us),
     ROW(NULL, "passes", 't', passes),

@@ -84,6 +84,31 @@ class Tune(TrialCase):
         late, usual = told(self.changed(FLAT, wait)), told(FLAT)
         self.assertEqual((late["recorded"], late["off_factor"]), (usual["recorded"], usual["off_factor"]))
 
+    def test_waiting_for_a_turn_does_not_count(self):
+        """How long others had the firmware says nothing of this guest, in its first pass or before."""
+        def held(at, us):
+            def change(lines):
+                word = lambda line, sends: {
+                    **{key: line[key] for key in ("actions", "wake", "view")}, "t": line["t"], "event": "turn",
+                    "turn": {"sends": sends, "most-hold-us": 0, "reason": ""}}
+                lines.insert(at + 1, word(lines[at], True))
+                lines.insert(at + 1, word(lines[at], False))
+                for line in lines[at + 2:]:
+                    line["t"] += us
+                    line["wake"] += us if line["wake"] else 0
+                    for vcpu in line.get("sample", {}).get("vcpus", ()):
+                        vcpu["cpu-us"] += us  # the guest went on
+            return change
+        told = lambda path: json.loads(self.ctl("tune", "--json", path).stdout)["records"][0]
+        usual = told(FLAT)
+        with open(FLAT, encoding="utf-8") as stream:
+            steps = [json.loads(line) for line in stream]
+        first, = [i for i, step in enumerate(steps) if step.get("event") == "start"]
+        for at in (first, first + 5):
+            self.assertLessEqual(steps[at].get("sample", {"pass": 1})["pass"], 1)
+            waited = told(self.changed(FLAT, held(at, 60000000)))
+            self.assertEqual((waited["recorded"], waited["off_factor"]), (usual["recorded"], usual["off_factor"]))
+
     def test_goal_that_none_meets(self):
         """A longer one is proposed, the shortest that most of the records meet."""
         data = self.tuned(FLAT, IDLE, "--policy", self.hard())

@@ -147,6 +147,17 @@ class OnTerminal(CliCase):
         self.assertNotIn("guest-4: converging", text)
         self.assertNotIn("dirty", text)
 
+    def test_turns(self):
+        """In the order of their turns, whoever started first; one that takes none comes last."""
+        waits = dict(OBSERVED, Id="w-1", Domain="waits", State="steered", Note="", TurnPlace=2,
+                     TurnBeginsUs=12000000, TurnEndsUs=30000000)
+        sends = dict(CONVERGING, Id="s-1", Domain="sends", TurnPlace=1, TurnEndsUs=12000000)
+        self.serve((OBSERVED, True), (waits, True), (sends, True))
+        text = self.watch().wait_for("turn 1: sends, sent in 12.0 s", "turn 2: waits 12.0 s, sent in 30.0 s",
+                                     "web-12: bulk")
+        self.assertLess(text.index("sends: converging"), text.index("waits: bulk"))
+        self.assertLess(text.index("waits: bulk"), text.index("web-12: bulk"))
+
     def test_end_is_told(self):
         """The screen is left as it was, and how the migration ended stands below what was there."""
         for last, status, told in ((DONE, 0, "db-1: done"), (FAILED, 1, "error: the peer closed the channel")):

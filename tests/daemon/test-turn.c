@@ -148,15 +148,25 @@ test_arbitrated(Fixture *f, gconstpointer data)
     g_hash_table_insert(sessions, (gpointer) "larger", f->session);
     g_hash_table_insert(sessions, (gpointer) "smaller", other.session);
     wait_for(&other.fake->n_tunes, 2);
+    g_assert_cmpuint(info(f)->turn_place, ==, 0);
     sevmig_arbitration_wake(arbitration);
     wait_for(&f->fake->n_tunes, f->fake->n_tunes + 3);
     g_assert_true(f->fake->status.tune.hold_sending);
     g_assert_false(other.fake->status.tune.hold_sending);
+    g_assert_cmpuint(info(f)->turn_place, ==, 2);
+    g_assert_cmpuint(info(f)->turn_begins_us, >, 0);
+    g_assert_cmpuint(info(f)->turn_ends_us, >, info(f)->turn_begins_us);
+    g_assert_cmpuint(info(f)->held_us, >, 0);
+    g_assert_cmpuint(info(f)->held_us, <, info(f)->elapsed_us);
+    g_assert_cmpuint(info(&other)->turn_place, ==, 1);
+    g_assert_cmpuint(info(&other)->turn_begins_us, ==, 0);
+    g_assert_cmpuint(info(&other)->held_us, ==, 0);
     say(&other, QMPC_MIGRATION_FAILED);
     sevmig_arbitration_wake(arbitration);
     wait_for(&f->fake->n_tunes, f->fake->n_tunes + 3);
     g_assert_false(f->fake->status.tune.hold_sending);
-    sevmig_arbitration_wake(arbitration); /* freed with a decision to come */
+    g_assert_cmpuint(info(f)->turn_place, ==, 0); /* alone again */
+    sevmig_arbitration_wake(arbitration);         /* freed with a decision to come */
     sevmig_arbitration_free(arbitration);
     complete(f);
     fixture_tear_down(&other, NULL);
