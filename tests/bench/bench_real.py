@@ -9,10 +9,13 @@ downtime and guest time lost are what an observer outside and QEMU's own clock o
 
 from __future__ import annotations
 
+import argparse
 import json
 import subprocess
+import tempfile
 import time
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from lab import heartbeat
 from lab.console import Console
@@ -24,7 +27,8 @@ from .runner import run_whole, whole_parser
 
 DRIVE = BUILD / "plugin/tests/bench/sevmig-drive"
 PEERS = ("none", "auto-converge", "nova", "ovirt-minimal", "kubevirt-stall")
-LIMIT_S = 40  # then a migration is given up
+SCALE = 10
+LIMIT_S = 40  # at that scale; then a migration is given up
 USUAL_S = 1.0  # to see how much the guest does with nothing in its way
 AFTER_BEATS = 20
 
@@ -94,13 +98,22 @@ def show_row(console: Console, row: dict) -> None:
                  f"throttle {row['throttle_percent']:2} %{end}")
 
 
-def measure_constants(n_runs: int, console: Console) -> Constants:
+def time_scale(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number from 1")
+    return int(text)
+
+
+def limit_s(scenario: Scenario) -> float:
+    return LIMIT_S * SCALE / scenario.time_scale
+
+
+def measure_constants(idle: Scenario, n_runs: int, console: Console) -> Constants:
     """What the model is to know of this machine."""
-    idle = Scenario(SCENARIOS / "idle.scenario")
     rows = []
     for run in range(n_runs):
         console.status(f"what this machine adds: run {run + 1} of {n_runs}")
-        rows.append(measure_one(idle, Steering(OURS)))
+        rows.append(measure_one(idle, Steering(OURS, limit_s=limit_s(idle))))
     machine = constants(idle, rows)
     console.line(f"this machine, an idle guest: {machine.device_ms:.1f} ms of a switchover are not memory, "
                  f"an observer sees {machine.outside_ms:.1f} ms more, a page takes {machine.extra_us:.0f} us more")
@@ -108,20 +121,20 @@ def measure_constants(n_runs: int, console: Console) -> Constants:
 
 
 def measure_scenario(scenario: Scenario, n_runs: int, controllers: tuple[str, ...],
-                     console: Console) -> list[dict]:
+                     machine: Constants, console: Console) -> list[dict]:
     """Every run of every controller, one after the other and over again."""
     rows = []
-    fixed_us = 0  # sevmigd learns it from the migrations of its host
+    fixed_us = round(machine.device_ms * 1e3)  # as sevmigd has learnt it from its host by then
+    limit = limit_s(scenario)
     for run in range(n_runs):
         console.status(f"{scenario.name}: run {run + 1} of {n_runs}, {OURS}")
-        ours = measure_one(scenario, Steering(OURS, fixed_us=fixed_us))
-        fixed_us = ours["fixed_us"]
+        ours = measure_one(scenario, Steering(OURS, fixed_us=fixed_us, limit_s=limit))
         rows.append({**ours, "batch": "chosen"})
         show_row(console, rows[-1])
         for peer in controllers:
             for batch, name in ((1, "1"), (ours["batch_pages"], LARGEST)):
                 console.status(f"{scenario.name}: run {run + 1} of {n_runs}, {peer}, {name}")
-                rows.append({**measure_one(scenario, Steering(peer, batch)), "batch": name})
+                rows.append({**measure_one(scenario, Steering(peer, batch, limit_s=limit)), "batch": name})
                 show_row(console, rows[-1])
     return rows
 
@@ -130,10 +143,16 @@ def measure(options, console: Console) -> dict:
     files = sorted(p for p in SCENARIOS.glob("*.scenario") if options.only in p.stem)
     if not files:
         raise RuntimeError(f"no scenario has '{options.only}' in its name")
+    with tempfile.TemporaryDirectory(prefix="sevmig-") as directory:
+        return measure_all(files, Path(directory), options, console)
+
+
+def measure_all(files: list[Path], directory: Path, options, console: Console) -> dict:
     peers = () if options.ours else PEERS
-    scenarios = [Scenario(path) for path in files]
-    machine = measure_constants(options.runs, console)
-    runs = {s.name: measure_scenario(s, options.runs, peers, console) for s in scenarios}
+    scenarios = [Scenario(path).at_scale(options.scale, directory) for path in files]
+    idle = Scenario(SCENARIOS / "idle.scenario").at_scale(options.scale, directory)
+    machine = measure_constants(idle, options.runs, console)
+    runs = {s.name: measure_scenario(s, options.runs, peers, machine, console) for s in scenarios}
     rows = {s.name: medians(runs[s.name]) for s in scenarios}
     comparisons = {s.name: compare(s, rows[s.name], machine) for s in scenarios}
     result = summary(comparisons)
@@ -145,7 +164,7 @@ def measure(options, console: Console) -> dict:
     console.line("")
     for key, value in result.items():
         console.line(f"{key:40} {show(value)}")
-    return {**result, "runs": options.runs, "constants": asdict(machine), "rows": [r for n in rows for r in rows[n]],
+    return {**result, "runs": options.runs, "time_scale": options.scale, "constants": asdict(machine), "rows": [r for n in rows for r in rows[n]],
             "single_runs": [r for n in runs for r in runs[n]], "comparisons": comparisons}
 
 
@@ -153,4 +172,6 @@ def main(arguments, check):
     parser = whole_parser("real", __doc__)
     parser.add_argument("--only", default="", metavar="TEXT", help="scenarios with that in their name")
     parser.add_argument("--ours", action="store_true", help="no peers: only against the model")
+    parser.add_argument("--scale", type=time_scale, default=SCALE, metavar="N",
+                        help=f"the firmware's costs are divided by it; guests and goals follow (default {SCALE})")
     return run_whole(measure, parser, arguments, check)

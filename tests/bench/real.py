@@ -26,11 +26,26 @@ OUTSIDE_MS = 20
 LEAST_MS = 20  # what is shorter on both sides is no difference
 
 
+# What a scenario has per second of the firmware's time, and what it has in such time.
+SCALED = {("load", "writes-per-s"): -1, ("firmware", "page-us"): 1, ("policy", "downtime-ms"): 1,
+          ("policy", "downtime-max-ms"): 1}
+
+
 @dataclass(frozen=True)
 class Scenario:
     """One file, as a guest of the lab."""
 
     path: Path
+
+    def at_scale(self, scale: int, directory: Path) -> Scenario:
+        """The same with all but memory slower or faster; its file is in that directory."""
+        keys, times = self._keys(), self.time_scale / scale
+        for (group, key), power in SCALED.items():
+            keys[group][key] = f"{keys.getfloat(group, key) * times ** power:.10g}"
+        path = directory / self.path.name
+        with open(path, "w", encoding="utf-8") as stream:
+            keys.write(stream, space_around_delimiters=False)
+        return Scenario(path)
 
     @property
     def name(self) -> str:
@@ -118,7 +133,8 @@ def simulated(scenario: Scenario, ours: dict, machine: Constants) -> dict | None
         "--set", f"load.writes-per-s={ours['usual_pages_per_s']:.0f}",
         "--set", f"firmware.extra-us={machine.extra_us:.1f}",
         "--set", f"host.device-ms={machine.device_ms:.1f}",
-        "--set", f"host.outside-ms={machine.outside_ms:.1f}"))[0]
+        "--set", f"host.outside-ms={machine.outside_ms:.1f}",
+        "--set", f"host.known-fixed-ms={machine.device_ms:.1f}"))[0]
     return {"total_ms": row["total_us"] / 1e3, "downtime_ms": row["downtime_us"] / 1e3,
             "guest_lost_ms": row["guest_lost_us"] / 1e3}
 

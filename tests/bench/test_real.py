@@ -3,7 +3,9 @@
 
 import json
 import subprocess
+import tempfile
 import unittest
+from pathlib import Path
 
 from bench import bench_sim, real
 from bench.real import LARGEST, OURS, SCENARIOS, Scenario
@@ -38,6 +40,14 @@ class Scenarios(unittest.TestCase):
         self.assertIn("rate=0 cost=33", scan.load())  # 30000 a second of its own time
         self.assertEqual(scan.time_scale, 10)
         self.assertEqual(scan.goal_ms, 200)
+
+    def test_a_scale_keeps_what_a_guest_does_in_the_firmware_s_time(self):
+        with tempfile.TemporaryDirectory() as directory:
+            slow = Scenario(SCENARIOS / "busy.scenario").at_scale(2, Path(directory))
+            self.assertEqual((slow.name, slow.time_scale, slow.goal_ms, slow.memory_mib), ("busy", 2, 1000, 96))
+            self.assertIn("ws=24 run=1", slow.load())
+            self.assertIn("rate=0 cost=83", slow.load())  # 12000 a second instead of 60000
+            self.assertEqual(slow.page_us, (250.75, 250.75))
 
 
 class Comparison(unittest.TestCase):
