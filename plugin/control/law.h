@@ -51,6 +51,15 @@ typedef struct {
     double sync_guest_us; /* the same of the newest sync's interval */
 } SevmigPassDirt;
 
+/* QEMU goes over memory from one end to the other. What it has found behind itself meanwhile comes
+ * when it begins again, and lies scattered. */
+typedef struct {
+    int64_t since_us; /* 0: no sample yet */
+    bool first;       /* nothing was sent before */
+    uint64_t sent;    /* the counter at its beginning */
+    uint64_t pages;   /* that were before it then */
+} SevmigSweep;
+
 typedef struct {
     unsigned most_percent;    /* ceiling, stun and slowdown allow this */
     unsigned least_percent;   /* reaches the goal; most + 1: none does */
@@ -119,6 +128,7 @@ struct SevmigControl {
     SevmigKnobs knobs;
     SevmigOutlook outlook;
     SevmigPassDirt dirt;
+    SevmigSweep sweep;
     SevmigThrottle throttle;
     SevmigStall stall;
 };

@@ -100,24 +100,54 @@ sevmig_outlook_count(SevmigControl *self)
     dirt->until_us = self->now_us;
 }
 
-/* If the guest stops so long after the newest sample. What is left of this pass lies as that does
- * which it has sent; what was dirtied meanwhile lies scattered. Right after a sync nothing is known
- * of the new pass yet. */
+static uint64_t
+sweep_left(const SevmigControl *self)
+{
+    const SevmigSample *s = &self->intake.last;
+    const SevmigSweep *sweep = &self->sweep;
+    uint64_t sent = s->pages - sweep->sent;
+    uint64_t left = sweep->pages - (sent < sweep->pages ? sent : sweep->pages);
+
+    return left < s->remaining_pages ? left : s->remaining_pages;
+}
+
+static void
+count_sweep(SevmigControl *self)
+{
+    const SevmigSample *s = &self->intake.last;
+    bool first = self->sweep.since_us == 0;
+
+    if (!first && s->pages >= self->sweep.sent && sweep_left(self) > 0)
+        return;
+    self->sweep = (SevmigSweep){self->now_us, first, s->pages, s->remaining_pages};
+}
+
+/* If the guest stops so long after the newest sample. What is left of a sweep lies as that does
+ * which it has sent, once that is enough to tell; what it has found behind itself, and what was
+ * dirtied since the newest sync, lies scattered. */
 static void
 foresee_stop(SevmigControl *self, double lag_us)
 {
     const SevmigSample *s = &self->intake.last;
     SevmigOutlook *o = &self->outlook;
     double batch = (double)sevmig_knobs_wanted(&self->knobs, SEVMIG_KNOB_BATCH, s->batch_pages);
-    double dirtied = dirtied_since_sync(self, lag_us), page_us = o->bulk_page_us, sent;
+    double remaining = (double)s->remaining_pages, swept = (double)sweep_left(self);
+    double late_us = sevmig_predict_page_us(&o->plant, remaining);
+    bool settled = self->sweep.first || self->now_us - self->sweep.since_us >= SETTLED_US;
+    double page_us = settled ? o->bulk_page_us : late_us;
+    double dirtied = dirtied_since_sync(self, lag_us), ahead_us, sent;
 
-    if (self->now_us - self->intake.sync_at_us < SETTLED_US)
-        page_us = sevmig_predict_page_us(&o->plant, (double)s->remaining_pages);
     /* A submission under way is among what remains, and half done on average. */
-    sent = fmin((double)s->remaining_pages, lag_us / page_us + batch / 2);
-    o->ahead_pages = (double)s->remaining_pages - sent + dirtied;
+    sent = fmin(remaining, lag_us / (swept > 0 ? page_us : late_us) + batch / 2);
+    swept = fmax(0, swept - sent);
+    o->ahead_pages = remaining - sent + dirtied;
     o->dirtied_us = dirtied * o->plant.page_us;
-    o->downtime_us = o->plant.fixed_us + (o->ahead_pages - dirtied) * page_us + o->dirtied_us;
+    ahead_us = swept * page_us + (remaining - sent - swept) * late_us + o->dirtied_us;
+    o->downtime_us = o->plant.fixed_us + ahead_us;
+    /* Even if the switchover finds a throttled vCPU's stop at its beginning. */
+    o->most_pages = ((double)self->goal_us - o->plant.fixed_us - stop_us(self) / 2) /
+                    (ahead_us > 0 ? ahead_us / o->ahead_pages : o->plant.page_us);
+    o->most_pages = fmax(ALLOWED_LEAST, o->most_pages);
     /* The last submission holds no more than there is. */
     o->downtime_us -= fmax(0, batch / 2 - o->ahead_pages) * o->plant.page_us;
 }
@@ -152,15 +182,13 @@ sevmig_outlook_update(SevmigControl *self)
     o->plant.fixed_us = fixed_us(self, batch, page_us);
     o->plant.allowed_pages =
         fmax(ALLOWED_LEAST, (SEVMIG_AIM * (double)self->goal_us - o->plant.fixed_us) / page_us);
-    /* Even if the switchover finds the stop at its beginning. */
-    o->most_pages = fmax(ALLOWED_LEAST,
-                         ((double)self->goal_us - o->plant.fixed_us - stop_us(self) / 2) / page_us);
     o->bulk_page_us =
         sevmig_firmware_page_us(&self->firmware, batch, self->firmware.commands_per_page);
     if (self->intake.new_sync) /* what was sent since then was there as well */
         o->sync_pages = (double)s->remaining_pages +
                         fmax(0, (double)(self->now_us - self->intake.sync_at_us)) / o->bulk_page_us;
     o->pending_pages = (double)s->remaining_pages + dirtied_since_sync(self, 0);
+    count_sweep(self);
     foresee_stop(self, self->phase == SEVMIG_PHASE_SWITCHOVER ? TURN_US : CALL_US + TURN_US);
     o->eta_us = eta_us(self);
 }
