@@ -55,6 +55,11 @@ def drive(rig: Rig, scenario: Scenario, uri: str, steering: Steering) -> dict:
     return json.loads(result.stdout)
 
 
+def cpu_us(qemu) -> int:
+    vcpu, = qemu.qmp.cmd("x-query-sev-migration")["vcpus"]
+    return vcpu["cpu-us"]
+
+
 def measure_one(scenario: Scenario, steering: Steering) -> dict:
     """One migration; times in milliseconds."""
     with Rig() as rig:
@@ -64,9 +69,10 @@ def measure_one(scenario: Scenario, steering: Steering) -> dict:
                        time_scale=scenario.time_scale)
         dst = rig.qemu("dst", [*guest, "-incoming", "defer"], time_scale=scenario.time_scale)
         rig.wait_beats(3)
-        start_us = now_us()
+        start_us, start_cpu_us = now_us(), cpu_us(src)
         time.sleep(USUAL_S)
         usual = heartbeat.work_rate(rig.follower.poll().beats, start_us, now_us())
+        busy = (cpu_us(src) - start_cpu_us) / (now_us() - start_us)
         uri = f"unix:{rig.dir}/migration"
         dst.qmp.cmd("migrate-set-capabilities", capabilities=[
             {"capability": name, "state": True} for name in ("return-path", "events")])
@@ -86,7 +92,7 @@ def measure_one(scenario: Scenario, steering: Steering) -> dict:
         "guest_lost_ms": told["throttled_us"] / 1e3 + downtime_ms,
         "longest_stun_ms": told["longest_stun_us"] / 1e3, "bytes": told["bytes"],
         "throttle_percent": told["throttle_percent"], "batch_pages": told["batch_pages"],
-        "fixed_us": told["fixed_us"], "usual_pages_per_s": usual,
+        "fixed_us": told["fixed_us"], "usual_pages_per_s": usual, "usual_busy": busy,
     }
 
 

@@ -75,13 +75,17 @@ class Scenario:
     def memory_mib(self) -> int:
         return self._keys().getint("guest", "memory-mib")
 
+    @property
+    def is_paced(self) -> bool:
+        return self._keys()["load"].get("pace") == "paced"
+
     def load(self) -> str:
         """What the guest is told to do."""
         keys = self._keys()
         load = keys["load"]
         words = [f"pattern={PATTERNS[load['pattern']]}", f"ws={load['working-set-mib']}",
                  f"run={keys.get('guest', 'block-pages', fallback='1')}", "verify=0", "beat=2"]
-        if load.get("pace") == "paced":
+        if self.is_paced:
             words.append(f"rate={load['writes-per-s']}")
         else:  # as fast as it can, which is made slow by work on each page
             words += ["rate=0", f"cost={round(1e6 / load.getfloat('writes-per-s'))}"]
@@ -125,12 +129,16 @@ def constants(scenario: Scenario, rows: list[dict]) -> Constants:
 
 
 def simulated(scenario: Scenario, ours: dict, machine: Constants) -> dict | None:
-    """The same under our controller in the model, at the pace that was seen."""
+    """The same under our controller in the model, as busy and at the pace that was seen."""
     if not ours["usual_pages_per_s"]:
         return None
+    busy = ()
+    if scenario.is_paced:
+        busy = ("--set", f"load.busy={min(1, max(0.001, ours['usual_busy'])):.3f}")
     row = json.loads(bench_sim.run(
         bench_sim.CTL, "simulate", "--json", "--workload", scenario.path,
         "--set", f"load.writes-per-s={ours['usual_pages_per_s']:.0f}",
+        *busy,
         "--set", f"firmware.extra-us={machine.extra_us:.1f}",
         "--set", f"host.device-ms={machine.device_ms:.1f}",
         "--set", f"host.outside-ms={machine.outside_ms:.1f}",

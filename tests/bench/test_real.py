@@ -15,7 +15,7 @@ def row(controller, batch, total_ms, downtime_ms, **more):
     return {"controller": controller, "batch": batch, "completed": True, "total_ms": total_ms,
             "first_pass_ms": 1000.0, "downtime_ms": downtime_ms, "downtime_goal_ms": 200.0,
             "qemu_downtime_ms": downtime_ms, "downtime_predicted_ms": downtime_ms + 20.0,
-            "guest_lost_ms": 100.0, "usual_pages_per_s": None, "fixed_us": 9000, **more}
+            "guest_lost_ms": 100.0, "usual_pages_per_s": None, "usual_busy": 0.5, "fixed_us": 9000, **more}
 
 
 class Scenarios(unittest.TestCase):
@@ -86,6 +86,14 @@ class Comparison(unittest.TestCase):
         plain = model()
         self.assertAlmostEqual(model(outside_ms=50.0)["downtime_ms"] - plain["downtime_ms"], 50, delta=1)
         self.assertGreater(model(extra_us=20.0)["total_ms"], 1.2 * plain["total_ms"])
+
+    def test_the_model_is_as_busy_as_the_guest_was(self):
+        """Of one that sleeps between its writes more must be withheld before it writes less."""
+        def lost_ms(busy):
+            paced = row(OURS, "chosen", 1.0, 1.0, usual_pages_per_s=15000.0, usual_busy=busy)
+            return real.simulated(Scenario(SCENARIOS / "paced.scenario"), paced,
+                                  real.Constants(5.0, 0.0, 0.0))["guest_lost_ms"]
+        self.assertGreater(lost_ms(0.1), 1.1 * lost_ms(0.8))
 
     def test_a_migration_that_failed_once_has_not_completed(self):
         rows = [row("none", "1", total, 50.0, completed=total < 3000) for total in (1e3, 2e3, 4e3)]
