@@ -2,9 +2,9 @@
 #include "doctor.h"
 
 #include <libvirt/virterror.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "capabilities.h"
 #include "domain.h"
 #include "libvirt-error.h"
 
@@ -26,9 +26,8 @@ check_connection(Doctor *self)
         return;
     }
     g_autofree char *uri = virConnectGetURI(self->connection);
-    virConnectGetLibVersion(self->connection, &version);
-    g_autofree char *found = g_strdup_printf("%lu.%lu.%lu at %s", version / 1000000,
-                                             version / 1000 % 1000, version % 1000, uri);
+    g_autofree char *name = capabilities_libvirt_version(self->connection, &version);
+    g_autofree char *found = g_strdup_printf("%s at %s", name, uri);
     checks_add(self->checks, "libvirt", version < OLDEST_VERSION ? CHECK_BAD : CHECK_GOOD, found,
                "sevmig needs libvirt 9.0 or newer");
 }
@@ -68,18 +67,16 @@ check_capabilities(Doctor *self)
     g_autoptr(GError) error = NULL;
     char *xml =
         virConnectGetDomainCapabilities(self->connection, PATCHED_QEMU, NULL, NULL, NULL, 0);
-    gboolean supported = xml != NULL && strstr(xml, "<sev supported='yes'>") != NULL;
-    if (xml == NULL)
+    const char *mend = "with the firmware there, restart libvirtd: it keeps what it once was told";
+    if (xml == NULL) {
         sevmig_libvirt_error_set(&error, "libvirt does not know this QEMU");
-    checks_add(self->checks, "SEV in libvirt",
-               xml == NULL ? CHECK_UNKNOWN
-               : supported ? CHECK_GOOD
-                           : CHECK_BAD,
-               xml == NULL ? error->message
-               : supported ? "supported"
-                           : "not supported: the firmware did not answer",
-               "with the firmware there, restart libvirtd: it keeps what it once was told");
-    free(xml);
+        checks_add(self->checks, "SEV in libvirt", CHECK_UNKNOWN, error->message, mend);
+        return;
+    }
+    g_autoptr(SevmigXmlDoc) doc = capabilities_read(xml);
+    gboolean supported = capabilities_have_sev(doc);
+    checks_add(self->checks, "SEV in libvirt", supported ? CHECK_GOOD : CHECK_BAD,
+               supported ? "supported" : "not supported: the firmware did not answer", mend);
 }
 
 static gsize

@@ -7,7 +7,6 @@
 #include "preflight.h"
 #include "remote.h"
 #include "sevmig-error.h"
-#include "sevmig-policy-domain.h"
 #include "sevmig-policy-resolve.h"
 
 gboolean
@@ -61,10 +60,8 @@ check_idle(Preflight *self)
 }
 
 static void
-check_security(Preflight *self, const char *xml)
+check_security(Preflight *self, const SevmigDomain *domain, const GPtrArray *issues)
 {
-    g_autoptr(GPtrArray) issues = sevmig_policy_issues_new();
-    g_autoptr(SevmigDomain) domain = sevmig_domain_parse(xml, strlen(xml), issues);
     if (domain == NULL) {
         const SevmigPolicyIssue *issue = issues->pdata[0];
         checks_add(self->checks, "launch security", CHECK_UNKNOWN, issue->text,
@@ -218,13 +215,16 @@ preflight_check(Cli *cli, Preflight *self)
     self->name = g_strdup(virDomainGetName(self->of.domain));
     virDomainGetUUIDString(self->of.domain, self->uuid);
     g_autofree char *xml = describe(self);
+    g_autoptr(GPtrArray) issues = sevmig_policy_issues_new();
+    g_autoptr(SevmigDomain) domain =
+        xml != NULL ? sevmig_domain_parse(xml, strlen(xml), issues) : NULL;
     if (xml != NULL)
-        check_security(self, xml);
+        check_security(self, domain, issues);
     /* A QEMU that is not there, or is at work, is not asked. */
     if (check_running(self) && check_idle(self))
         check_qemu(cli, self);
     if (xml != NULL)
         check_policy(cli, self, xml);
     if (xml != NULL && cli->to != NULL)
-        preflight_check_target(self, xml, cli->to);
+        preflight_check_target(self, domain, cli->to);
 }

@@ -4,21 +4,11 @@
  * host are not seen: sevmigd has no network.
  */
 #include <libvirt/virterror.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "capabilities.h"
 #include "libvirt-error.h"
 #include "preflight.h"
-#include "sevmig-policy-domain.h"
-#include "sevmig-policy-resolve.h"
-
-static const SevmigXmlLimits capability_limits = {
-    .what = "capabilities",
-    .max_bytes = 4 * 1024 * 1024,
-    .max_depth = 64,
-    .max_elements = 65536,
-    .max_attributes = 64,
-};
 
 /* What a destination must have of a domain. */
 typedef struct {
@@ -57,22 +47,10 @@ needs_read(const SevmigXmlNode *domain, Needs *self)
         self->cpu = sevmig_xml_to_text(cpu);
 }
 
-/* Of XML that libvirt made; NULL: it could not be had or read. Frees `text`. */
-static SevmigXmlDoc *
-read_capabilities(char *text)
-{
-    g_autoptr(GPtrArray) issues = sevmig_policy_issues_new();
-    SevmigXmlDoc *doc = text != NULL ? sevmig_xml_parse(text, strlen(text), "capabilities",
-                                                        &capability_limits, issues)
-                                     : NULL;
-    free(text);
-    return doc;
-}
-
 static char *
 host_uuid(virConnectPtr connection)
 {
-    g_autoptr(SevmigXmlDoc) doc = read_capabilities(virConnectGetCapabilities(connection));
+    g_autoptr(SevmigXmlDoc) doc = capabilities_read(virConnectGetCapabilities(connection));
     const SevmigXmlNode *host = doc != NULL ? sevmig_xml_child(doc->root, "", "host") : NULL;
     const SevmigXmlNode *uuid = host != NULL ? sevmig_xml_child(host, "", "uuid") : NULL;
     return uuid != NULL ? sevmig_xml_text(uuid) : NULL;
@@ -130,14 +108,11 @@ check_emulator(Preflight *self, virConnectPtr target, const Needs *needs)
                    "install the patched QEMU there under the same path");
         return;
     }
-    g_autoptr(SevmigXmlDoc) doc = read_capabilities(text);
-    const SevmigXmlNode *features =
-        doc != NULL ? sevmig_xml_child(doc->root, "", "features") : NULL;
-    const SevmigXmlNode *sev = features != NULL ? sevmig_xml_child(features, "", "sev") : NULL;
-    const char *supported = sev != NULL ? sevmig_xml_attr(sev, "supported") : NULL;
+    g_autoptr(SevmigXmlDoc) doc = capabilities_read(text);
+    gboolean supported = capabilities_have_sev(doc);
     checks_add(self->checks, "emulator there", CHECK_GOOD, found, "");
-    checks_add(self->checks, "SEV there", g_strcmp0(supported, "yes") == 0 ? CHECK_GOOD : CHECK_BAD,
-               g_strcmp0(supported, "yes") == 0 ? "yes" : "that QEMU finds no SEV firmware",
+    checks_add(self->checks, "SEV there", supported ? CHECK_GOOD : CHECK_BAD,
+               supported ? "yes" : "that QEMU finds no SEV firmware",
                "look at \"virsh domcapabilities\" there, and at /dev/sev; libvirt asks again "
                "after a restart");
 }
@@ -207,19 +182,15 @@ check_connection(Preflight *self, virConnectPtr target, const char *uri)
                    "user in");
         return FALSE;
     }
-    unsigned long version = 0;
-    virConnectGetLibVersion(target, &version);
-    g_autofree char *found = g_strdup_printf("libvirt %lu.%lu.%lu", version / 1000000,
-                                             version / 1000 % 1000, version % 1000);
+    g_autofree char *version = capabilities_libvirt_version(target, NULL);
+    g_autofree char *found = g_strdup_printf("libvirt %s", version);
     checks_add(self->checks, "destination", CHECK_GOOD, found, "");
     return TRUE;
 }
 
 void
-preflight_check_target(Preflight *self, const char *xml, const char *uri)
+preflight_check_target(Preflight *self, const SevmigDomain *domain, const char *uri)
 {
-    g_autoptr(GPtrArray) issues = sevmig_policy_issues_new();
-    g_autoptr(SevmigDomain) domain = sevmig_domain_parse(xml, strlen(xml), issues);
     virConnectPtr target = virConnectOpenAuth(uri, virConnectAuthPtrDefault, 0);
     if (check_connection(self, target, uri)) {
         g_auto(Needs) needs = {0};

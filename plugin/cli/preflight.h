@@ -8,6 +8,7 @@
 #include "checks.h"
 #include "domain.h"
 #include "forecast.h"
+#include "sevmig-policy-domain.h"
 
 typedef struct {
     Domain of;
@@ -26,8 +27,9 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Preflight, preflight_clear)
 
 /* Looks at everything; what cannot be told is a check that says so. Finds the policy as well. */
 void preflight_check(Cli *cli, Preflight *self);
-/* Part of it: asks libvirt at `uri` whether the domain of that XML can come there. */
-void preflight_check_target(Preflight *self, const char *xml, const char *uri);
+/* Part of it: asks libvirt at `uri` whether that domain (NULL: it could not be read) can come
+ * there. */
+void preflight_check_target(Preflight *self, const SevmigDomain *domain, const char *uri);
 /* Every check is good. */
 gboolean preflight_can(const Preflight *self);
 

@@ -53,10 +53,12 @@ evacuate_options(GOptionContext *context, Cli *cli)
 static gboolean
 has_sev(virDomainPtr domain)
 {
+    g_autoptr(GPtrArray) issues = sevmig_policy_issues_new();
     char *xml = virDomainGetXMLDesc(domain, 0);
-    gboolean found = xml != NULL && strstr(xml, "<launchSecurity type='sev'") != NULL;
+    g_autoptr(SevmigDomain) read =
+        xml != NULL ? sevmig_domain_parse(xml, strlen(xml), issues) : NULL;
     free(xml);
-    return found;
+    return read != NULL && strcmp(read->launch_security, "sev") == 0;
 }
 
 /* Names of the running domains that are SEV guests. NULL with `error`. */
