@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "qmpc-json.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "qmpc-wire.h"
@@ -9,6 +10,32 @@ GQuark
 qmpc_error_quark(void)
 {
     return g_quark_from_static_string("qmpc-error-quark");
+}
+
+/* Whether each integer of a text that is JSON fits 64 bits: json-c before 0.17 takes the largest
+ * number there is for one that does not. */
+static bool
+integers_fit(const char *text)
+{
+    bool quoted = false;
+    while (*text != '\0') {
+        if (*text == '"')
+            quoted = !quoted;
+        else if (quoted && *text == '\\')
+            text++;
+        size_t length = quoted ? 0 : strspn(text, "+-.0123456789Ee");
+        if (length > 0 && strcspn(text, ".Ee") >= length) {
+            errno = 0;
+            if (*text == '-')
+                (void)g_ascii_strtoll(text, NULL, 10);
+            else
+                (void)g_ascii_strtoull(text, NULL, 10);
+            if (errno == ERANGE)
+                return false;
+        }
+        text += MAX(length, 1);
+    }
+    return true;
 }
 
 static QmpcJson *
@@ -22,10 +49,13 @@ parse_bounded(const char *text, size_t length, GError **error)
     size_t end = json_tokener_get_parse_end(tokener);
     json_tokener_free(tokener);
 
-    if (status == json_tokener_success && end >= length)
+    bool fits = status != json_tokener_success || end < length || integers_fit(text);
+    if (status == json_tokener_success && end >= length && fits)
         return value;
     json_object_put(value);
-    if (status == json_tokener_error_depth)
+    if (!fits)
+        g_set_error_literal(error, QMPC_ERROR, QMPC_ERROR_PARSE, "an integer does not fit 64 bits");
+    else if (status == json_tokener_error_depth)
         g_set_error(error, QMPC_ERROR, QMPC_ERROR_LIMIT, "JSON is nested deeper than %u levels",
                     QMPC_WIRE_MAX_DEPTH);
     else if (status == json_tokener_success)
