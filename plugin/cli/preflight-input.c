@@ -12,6 +12,12 @@
 #include "migration.h"
 #include "preflight.h"
 
+/* libvirt has these statistics since 7.2, and names for them since 11.2. */
+#ifndef VIR_DOMAIN_STATS_DIRTYRATE_CALC_STATUS
+#define VIR_DOMAIN_STATS_DIRTYRATE_CALC_STATUS "dirtyrate.calc_status"
+#define VIR_DOMAIN_STATS_DIRTYRATE_MEGABYTES_PER_SECOND "dirtyrate.megabytes_per_second"
+#endif
+
 #define WATCH_S 1
 #define WATCH_LIMIT_US (5 * G_USEC_PER_SEC)
 #define REMEMBERED 9 /* newest migrations */

@@ -130,7 +130,7 @@ class Policies(CliCase):
         self.assertEqual(self.good("policy", "unassign", *self.TEST_HOST, "test"),
                          "test: no policy of its own\n")
         self.assertIn("--uri chooses another",
-                      self.fails(1, "policy", "unassign", "test", "--uri", "test:///no/such/file"))
+                      self.fails(1, "policy", "unassign", "test", "--uri", "qemu+unix:///system?socket=/no/such"))
 
     def test_switch(self):
         daemon = self.serve((FAILED, False), (CONVERGING, True))

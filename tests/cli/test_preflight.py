@@ -253,9 +253,9 @@ class Preflight(CliCase):
     def test_destination(self):
         """That one can be had is shown with real hosts."""
         self.able()
-        told = self.told(1, "--to", "test:///no/such")
+        told = self.told(1, "--to", "qemu+unix:///system?socket=/no/such")
         check = self.cannot(told, "destination", "bad")
-        self.assertIn("test:///no/such", check["found"])
+        self.assertIn("qemu+unix:///system?socket=/no/such", check["found"])
         self.assertNotIn("another host", self.checks(told))
         told = self.told(1, "--to", self.uri)
         self.assertRegex(self.checks(told)["destination"]["found"], r"^libvirt \d+\.\d+\.\d+$")
@@ -266,7 +266,8 @@ class Preflight(CliCase):
 
     def test_unknown_domain(self):
         self.assertIn("domain nobody of test:", self.fails(1, "preflight", "nobody", "--uri", self.uri))
-        self.assertIn("--uri chooses another", self.fails(1, "preflight", "db-1", "--uri", "test:///no/such"))
+        self.assertIn("--uri chooses another",
+                      self.fails(1, "preflight", "db-1", "--uri", "qemu+unix:///system?socket=/no/such"))
         self.assertIn("DOMAIN is missing", self.fails(2, "preflight"))
         self.assertIn("one argument too many", self.fails(2, "preflight", "db-1", "db-2"))
 
