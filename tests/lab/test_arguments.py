@@ -37,6 +37,8 @@ class Arguments(unittest.TestCase):
         self.assertEqual(self.check(TEST, "lab source").stdout, " lab source \n")
         self.assertEqual(self.check(TEST, "lab --pattern x").stdout, " lab \n")
         self.assertIn(" hosts ", self.check(TEST, "--pattern x").stdout)
+        self.assertNotIn(" compat ", self.check(TEST, "--pattern x").stdout)
+        self.assertEqual(self.check(TEST, "compat").stdout, " compat \n")
 
     def test_wrong(self):
         for program, words, why in (

@@ -7,6 +7,7 @@
 # nothing installed on the host but the tools that make the tree. It has its own apt configuration.
 
 suite=trixie
+tree= # tree_run's, if not the Debian 13 tree
 : "${top:?}" "${build:?}" "${run:?}"
 
 tree_packages=(
@@ -138,7 +139,7 @@ tree_make() {
 
 # tree_run COMMAND...: in the tree, the project at its own path, /tmp private, same network.
 tree_run() {
-    local root=$build/root
+    local root=${tree:-$build/root}
     mkdir -p "$run"
     unshare --mount --propagation private bash -euc '
         root=$1 top=$2 build=$3 run=$4 dir=$5; shift 5
