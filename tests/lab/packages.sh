@@ -11,6 +11,8 @@ clean_packages=(
     systemd-sysv dbus polkitd procps libvirt-daemon-system libvirt-clients
     # what sevmig depends on besides
     libvirt-glib-1.0-0 libjson-c5 libncursesw6 libseccomp2
+    # what the patched QEMU does
+    ipxe-qemu libfdt1 libpixman-1-0 qemu-system-data seabios
 )
 
 # packages_build DIRECTORY [VARIABLE=VALUE]...

@@ -14,14 +14,14 @@ BOOT_LIMIT_S = 120
 
 
 class Container:
-    def __init__(self, tree: Path) -> None:
+    def __init__(self, tree: Path, name: str = "sevmig-packages") -> None:
         self.state = Path(tempfile.mkdtemp(prefix="sevmig-container-"))
         self.share = self.state / "share"  # /mnt inside
         self.share.mkdir()
         self.console = open(self.state / "console", "w+", encoding="utf-8", errors="replace")
         self.outer = subprocess.Popen(
             ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--propagation", "private",
-             str(INIT), str(tree), str(self.state)],
+             str(INIT), str(tree), str(self.state), name],
             stdin=subprocess.DEVNULL, stdout=self.console, stderr=subprocess.STDOUT)
         self.pid = 0
         try:
@@ -87,6 +87,13 @@ class Container:
 
     def says(self, *argv: str) -> str:
         return self.run(*argv).stdout.strip()
+
+    def files(self) -> set[str]:
+        """All there is, but for what dpkg, systemd and libvirt keep books in."""
+        apart = ("/var/lib/dpkg", "/var/log", "/var/cache", "/var/lib/libvirt", "/var/lib/systemd", "/tmp", "/var/tmp",
+                 "/mnt")
+        paths = [word for path in apart for word in ("-o", "-path", path)][1:]
+        return set(self.says("find", "/", "-xdev", "(", *paths, ")", "-prune", "-o", "-print").splitlines())
 
     def wait(self, what: str, *argv: str, limit_s: float = 30) -> None:
         """Until the command succeeds."""

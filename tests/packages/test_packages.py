@@ -1,28 +1,18 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The Debian packages: are they sound, and do they install, upgrade and go without a trace?"""
 
-import os
 import shutil
 import subprocess
 import tempfile
 import unittest
 from pathlib import Path
 
+from built import BUILD, CLEAN, PACKAGES, package
 from container import Container
 
-BUILD = Path(os.environ.get("SEVMIG_BUILD", Path(__file__).resolve().parents[2] / "build"))
-PACKAGES = BUILD / "packages"
-CLEAN = BUILD / "clean"
 NAMES = ("sevmig", "sevmig-doc", "swpsp")
 POLICY = ("<policy xmlns='urn:sevmig:policy:1' name='site'><goals><downtime unit='ms'>250</downtime></goals>"
           "</policy>")
-
-
-def package(name: str) -> Path:
-    found = sorted(PACKAGES.glob(f"{name}_*.deb"))
-    if len(found) != 1:
-        raise AssertionError(f"{PACKAGES} has {len(found)} packages {name}")
-    return found[0]
 
 
 def newer(path: Path, directory: Path) -> Path:
@@ -84,14 +74,6 @@ class Installed(unittest.TestCase):
             shutil.copy(path, self.host.share)
         return [f"/mnt/{path.name}" for path in paths]
 
-    def files(self):
-        """All there is, but for what dpkg, systemd and libvirt keep books in."""
-        found = self.host.says("find", "/", "-xdev", "(", "-path", "/var/lib/dpkg", "-o", "-path", "/var/log", "-o",
-                               "-path", "/var/cache", "-o", "-path", "/var/lib/libvirt", "-o", "-path",
-                               "/var/lib/systemd", "-o", "-path", "/tmp", "-o", "-path", "/var/tmp", "-o", "-path", "/mnt", ")",
-                               "-prune", "-o", "-print")
-        return set(found.splitlines())
-
     def reloads(self):
         return self.host.says("journalctl", "--unit=libvirtd", "--output=cat").count("Reloaded libvirtd.service")
 
@@ -107,7 +89,7 @@ class Installed(unittest.TestCase):
         self.assertEqual(self.host.says("ps", "-o", "user=", "-p", str(self.main_pid())), "sevmig")
 
     def test_life(self):
-        before = self.files()
+        before = self.host.files()
         with self.subTest("install"):
             self.install()
         with self.subTest("upgrade"):
@@ -159,7 +141,7 @@ class Installed(unittest.TestCase):
         self.host.run("dpkg", "--purge", "sevmig", "swpsp")
         # Users stay, as Debian's do: files of theirs may be anywhere.
         books = {"/etc/passwd-", "/etc/shadow-", "/etc/group-", "/etc/gshadow-", "/etc/.pwd.lock"}
-        self.assertEqual(self.files() - before - books, set())
+        self.assertEqual(self.host.files() - before - books, set())
 
 
 if __name__ == "__main__":
