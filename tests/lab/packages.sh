@@ -26,6 +26,7 @@ packages_build() {
     tree_run env "$@" sh -ec '
         cd "$1"
         DEB_BUILD_OPTIONS="parallel=$(nproc) ${DEB_BUILD_OPTIONS-}" dpkg-buildpackage --build=binary --no-sign
+        debian/sbom ..
     ' packages "$directory/sevmig"
 }
 

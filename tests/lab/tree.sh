@@ -29,6 +29,8 @@ tree_packages=(
     # tests of reports and metrics
     chromium chromium-driver fonts-dejavu-core python3-selenium
     prometheus prometheus-node-exporter python3-prometheus-client
+    # and of the packages' bills of materials
+    python3-cyclonedx-lib python3-jsonschema
 )
 
 say() { printf '%s\n' "$*"; }
