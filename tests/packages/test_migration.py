@@ -38,8 +38,8 @@ class Migrated(unittest.TestCase):
         self.a.write("/root/tiny.xml", DOMAIN)
         self.a.run("virsh", "create", "/root/tiny.xml")
         before = self.a.wait_beats("the guest works", lambda beats: len(beats) > 20)
-        self.a.run("virsh", "migrate", "--live", "tiny", f"qemu+tcp://{self.b.address}/system",
-                   "--migrateuri", f"tcp://{self.b.address}")
+        self.assert_hook_vetoes()
+        self.migrate()
         self.assertEqual(self.a.says("virsh", "list", "--name"), "")
         self.assertEqual(self.b.says("virsh", "list", "--name"), "tiny")
         # It goes on, and finds every page as it was.
@@ -50,9 +50,23 @@ class Migrated(unittest.TestCase):
         self.assertEqual(last[2], 0)
         self.assert_steered()
 
+    def migrate(self, check=True):
+        return self.a.run("virsh", "migrate", "--live", "tiny", f"qemu+tcp://{self.b.address}/system",
+                          "--migrateuri", f"tcp://{self.b.address}", check=check)
+
+    def assert_hook_vetoes(self):
+        """libvirtd runs the hook that the package put there."""
+        metadata = ("virsh", "metadata", "tiny", "--uri", "urn:sevmig:domain:1", "--live")
+        self.a.run(*metadata, "--key", "sevmig", "--set", "<policy name='nowhere' on-failure='refuse'/>")
+        refused = self.migrate(check=False)
+        self.assertEqual(refused.returncode, 1)
+        self.assertRegex(refused.stderr, 'qemu.d/sevmig .* names the policy "nowhere"')
+        self.assertEqual(self.a.says("virsh", "list", "--name"), "tiny")
+        self.a.run(*metadata, "--remove")
+
     def assert_steered(self):
         """By sevmigd, under the policy that ships; its user's file is the record."""
-        done, = json.loads(self.a.says("sevmigctl", "history", "--domain", "tiny", "--json"))
+        done = json.loads(self.a.says("sevmigctl", "history", "--domain", "tiny", "--json"))[0]
         self.assertEqual((done["phase"], done["state"], done["policy"]), ("done", "ended", "default"))
         self.assertGreater(done["pages"], done["commands"])
         self.assertEqual(self.a.says("stat", "--format=%U", done["record_file"]), "sevmig")
