@@ -33,9 +33,10 @@ PYTHON_SUITES = {
     "packages": ("tests/packages", "the Debian packages, in a clean Debian 13"),
     "hosts": ("tests/hosts", "two libvirt hosts"),
     "compat": ("tests/compat", "Debian 12 with libvirt 9.0"),
+    "packages-qemu": ("tests/packages-qemu", "the package of the patched QEMU"),
 }
 # Take long to make what they need, and run when they are named.
-ON_DEMAND = ("compat",)
+ON_DEMAND = ("compat", "packages-qemu")
 
 
 class Tally:
