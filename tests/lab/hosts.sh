@@ -6,6 +6,8 @@
 #   network namespace sevmig-a, sevmig-b; a veth pair between them (10.77.0.1, 10.77.0.2)
 #   /run/sevmig-lab/HOST      the host's /run: every socket is here, with a path short enough
 #   /run/sevmig-lab/guests    serial ports, /run/sevmig-lab/images: kernels; both hosts see them
+#   /run/sevmig-lab/owner-ca  key of the hosts' owner, who certified both: guests with the DOMAIN
+#                             bit in their policy, as Nova starts them, move between them only so
 #   build/lab/HOST            what outlives it: logs, migration records, firmware identity
 #
 # The root of a host is an overlay of build/install.* over the Debian 13 tree, its changes in a
@@ -96,7 +98,7 @@ host_configure() {
 host_services() {
     local host=$1 log=$build/lab/$1/log
     host_daemon "$host" swpsp swpsp --socket /run/swpsp/sev.sock --state /var/lib/swpsp \
-        --time-scale "$time_scale"
+        --time-scale "$time_scale" --domain-ca /run/sevmig-lab/owner-ca
     host_daemon "$host" dbus dbus-daemon --config-file=/etc/dbus-1/lab.conf --nofork --nopidfile
     wait_for 10 "the system bus of host $host" "$log/dbus.log" test -S "$run/$host/dbus/system_bus_socket"
     host_daemon "$host" polkit /usr/lib/polkit-1/polkitd
@@ -165,7 +167,7 @@ hosts_down() {
     for host in "${hosts[@]}"; do
         host_down "$host"
     done
-    rm -rf --one-file-system -- "$run/guests" "$run/images" "$run/owner"
+    rm -rf --one-file-system -- "$run/guests" "$run/images" "$run"/owner{,-ca}
     say "lab        hosts a and b are down; logs stay in $build/lab"
 }
 
