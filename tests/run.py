@@ -32,6 +32,7 @@ PYTHON_SUITES = {
     "metrics": ("tests/metrics", "sevmigd's figures, in Prometheus"),
     "packages": ("tests/packages", "the Debian packages, in a clean Debian 13"),
     "hosts": ("tests/hosts", "two libvirt hosts"),
+    "nova": ("tests/nova", "OpenStack Nova's driver, on the two hosts"),
     "compat": ("tests/compat", "Debian 12 with libvirt 9.0"),
     "packages-qemu": ("tests/packages-qemu", "the package of the patched QEMU"),
 }

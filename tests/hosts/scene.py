@@ -81,12 +81,16 @@ def start_sevmigd(host: Host, *options: str) -> None:
                lambda: host.run(["sevmigctl", "list"], check=False).returncode == 0)
 
 
-def start_libvirtd(host: Host) -> None:
-    """After it was killed, more than once if need be: the last of its threads holds the pid file."""
+def start_libvirtd(host: Host, path: str = "") -> None:
+    """After it was killed, more than once if need be: the last of its threads holds the pid file.
+
+    path: where it looks for programs, if not where the lab has it look.
+    """
+    argv = [*(["env", f"PATH={path}"] if path else []), "libvirtd", "--listen"]
 
     def answers() -> bool:
         if not is_alive(daemon_pid(host, "libvirtd")):
-            start_daemon(host, "libvirtd", "libvirtd", "--listen")
+            start_daemon(host, "libvirtd", *argv)
         return host.run(["virsh", "-c", "qemu:///system", "version"], check=False).returncode == 0
 
     wait_until(f"libvirtd of host {host}", answers)

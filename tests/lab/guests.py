@@ -216,7 +216,12 @@ def wait_ready(guest: Guest, host: Host, domain: libvirt.virDomain,
         time.sleep(0.05)
 
 
-def start(guest: Guest, host: Host, progress: Callable[[str], None] = lambda _: None) -> Log:
+def _create(host: Host, xml: str) -> libvirt.virDomain:
+    return host.connect().createXML(xml, 0)
+
+
+def start(guest: Guest, host: Host, progress: Callable[[str], None] = lambda _: None,
+          create: Callable[[Host, str], libvirt.virDomain] = _create) -> Log:
     """Starts a guest and waits until it works; leaves nothing behind if it does not."""
     if found := find(guest.name):
         raise LabError(f"guest {guest.name}", f"runs already, on host {found[0]}")
@@ -227,7 +232,7 @@ def start(guest: Guest, host: Host, progress: Callable[[str], None] = lambda _: 
     try:
         (guest.directory / "guest.json").write_text(json.dumps(asdict(guest)))
         (guest.directory / "domain.xml").write_text(domain_xml(guest))
-        domain = host.connect().createXML(domain_xml(guest), 0)
+        domain = create(host, domain_xml(guest))
         return wait_ready(guest, host, domain, progress)
     except (LabError, libvirt.libvirtError, KeyboardInterrupt) as error:
         if domain:
