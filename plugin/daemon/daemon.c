@@ -165,6 +165,14 @@ watcher_gone(const char *uuid, gpointer user_data)
 }
 
 static void
+watcher_suspended(const char *uuid, gpointer user_data)
+{
+    SevmigDaemon *self = user_data;
+
+    sevmig_session_suspended(g_hash_table_lookup(self->running, uuid));
+}
+
+static void
 watcher_resumed(const char *uuid, gpointer user_data)
 {
     SevmigDaemon *self = user_data;
@@ -195,6 +203,7 @@ static const SevmigWatcherOps watcher_ops = {
     .event = watcher_event,
     .job_completed = watcher_job_completed,
     .gone = watcher_gone,
+    .suspended = watcher_suspended,
     .resumed = watcher_resumed,
 };
 

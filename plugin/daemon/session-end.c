@@ -23,6 +23,27 @@ sevmig_session_undo_pause(SevmigSession *self)
     sevmig_session_command(self, SEVMIG_COMMAND_RESUME);
 }
 
+guint64
+sevmig_session_stood(SevmigSession *self)
+{
+    guint64 us = self->stands ? (guint64)(g_get_monotonic_time() - self->stopped_us) : 0;
+
+    self->stopped_us = 0;
+    self->stands = FALSE;
+    self->stood_us += us;
+    return us;
+}
+
+/* QEMU's downtime begins with the switchover, and a guest that stands is not throttled. */
+static void
+session_count_stands(SevmigSession *self)
+{
+    sevmig_session_stood(self);
+    if (self->outcome == SEVMIG_EVENT_COMPLETED)
+        self->info.downtime_us += self->down_us;
+    self->info.guest_lost_us += self->stood_us;
+}
+
 static void
 session_end(SevmigSession *self)
 {
@@ -37,6 +58,7 @@ session_end(SevmigSession *self)
         self->end_us = g_get_monotonic_time();
     sevmig_info_set(&self->info.state, "ended");
     sevmig_session_step(self, self->outcome, self->end_us);
+    session_count_stands(self);
     sevmig_session_undo_pause(self);
     sevmig_session_log(self, SEVMIG_MESSAGE_MIGRATION_ENDED,
                        "ended after %" G_GUINT64_FORMAT " ms, downtime %" G_GUINT64_FORMAT
@@ -176,8 +198,16 @@ sevmig_session_superseded(SevmigSession *self)
 }
 
 void
+sevmig_session_suspended(SevmigSession *self)
+{
+    if (self->state == SEVMIG_STATE_RUNNING && self->stopped_us == 0)
+        self->stopped_us = g_get_monotonic_time();
+}
+
+void
 sevmig_session_resumed(SevmigSession *self)
 {
+    sevmig_session_stood(self);
     if (self->state != SEVMIG_STATE_FINISHING || self->outcome != SEVMIG_EVENT_COMPLETED)
         return;
     self->outcome = SEVMIG_EVENT_FAILED;

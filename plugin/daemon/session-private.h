@@ -49,6 +49,10 @@ struct SevmigSession {
     gboolean forgoes; /* no longer steers: the next call gives everything back */
     gboolean paused;  /* by us, and not undone */
     gboolean pausing; /* that command is under way */
+    gint64 stopped_us; /* the guest stands since then; 0: it runs */
+    gboolean stands;   /* and that is not the switchover's stop: QEMU went on sending */
+    guint64 stood_us;  /* how long in all */
+    guint64 down_us;   /* and of it when the switchover came */
     gboolean knows_job;
     gboolean knows_last; /* the last question has been answered, or never will be */
     gboolean warned;     /* about an answer that breaks the contract */
@@ -76,6 +80,9 @@ void sevmig_session_observe(SevmigSession *self, const char *note);
 
 /* The next tick, monotonic; replaces one that is set. */
 void sevmig_session_schedule(SevmigSession *self, gint64 at_us);
+
+/* Ends a stand of the guest; how long it was, 0 if it was the switchover's. */
+guint64 sevmig_session_stood(SevmigSession *self);
 
 /* QEMU says that it is over. */
 void sevmig_session_finish(SevmigSession *self, SevmigEventType outcome);

@@ -91,6 +91,8 @@ session_called(GObject *source_object, GAsyncResult *result, gpointer user_data)
         if (ok) {
             sevmig_steering_take(self->steering, &status);
             self->sampled_us = g_get_monotonic_time();
+            /* Nothing is asked in a switchover, which QEMU tells of right after its stop. */
+            self->stands = self->stopped_us > 0 && self->called_us > self->stopped_us;
         }
         session_answered(self, ok, error);
     }

@@ -131,8 +131,10 @@ session_status(SevmigSession *self, QmpcMigrationStatus status)
     switch (status) {
     case QMPC_MIGRATION_PRE_SWITCHOVER:
     case QMPC_MIGRATION_DEVICE:
-        if (self->state == SEVMIG_STATE_RUNNING)
+        if (self->state == SEVMIG_STATE_RUNNING) {
+            self->down_us = sevmig_session_stood(self);
             sevmig_session_step(self, SEVMIG_EVENT_SWITCHOVER, g_get_monotonic_time());
+        }
         self->state = SEVMIG_STATE_QUIET;
         break;
     case QMPC_MIGRATION_CANCELLING:

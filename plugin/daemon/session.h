@@ -69,6 +69,8 @@ void sevmig_session_domain_gone(SevmigSession *session);
 /* Another migration of the domain begins: what of this one is still to be learnt never will be. It
    has ended then, unless it was heard of so early that this beginning is its own. */
 void sevmig_session_superseded(SevmigSession *session);
+/* The guest has been stopped: for the switchover, or it is paused, by whomever. */
+void sevmig_session_suspended(SevmigSession *session);
 /* The guest runs on this host again. */
 void sevmig_session_resumed(SevmigSession *session);
 

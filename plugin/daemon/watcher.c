@@ -177,6 +177,8 @@ on_lifecycle(virConnectPtr connection, virDomainPtr domain, int event, int detai
         return 0;
     if (event == VIR_DOMAIN_EVENT_STOPPED || event == VIR_DOMAIN_EVENT_CRASHED)
         self->ops->gone(uuid, self->user_data);
+    else if (event == VIR_DOMAIN_EVENT_SUSPENDED)
+        self->ops->suspended(uuid, self->user_data);
     else if (event == VIR_DOMAIN_EVENT_RESUMED)
         self->ops->resumed(uuid, self->user_data);
     return 0;

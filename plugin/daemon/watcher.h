@@ -37,6 +37,7 @@ typedef struct {
     void (*event)(const char *uuid, const QmpcEvent *event, gpointer user_data);
     void (*job_completed)(const char *uuid, const SevmigJobResult *result, gpointer user_data);
     void (*gone)(const char *uuid, gpointer user_data);
+    void (*suspended)(const char *uuid, gpointer user_data);
     void (*resumed)(const char *uuid, gpointer user_data);
 } SevmigWatcherOps;
 

@@ -329,6 +329,38 @@ test_resumed_at_source(Fixture *f, gconstpointer data)
     g_assert_nonnull(strstr(info(f)->error, "destination"));
 }
 
+/* A client pauses the guest, to have the migration end. QEMU counts from the switchover only. */
+static void
+test_paused_by_client(Fixture *f, gconstpointer data)
+{
+    const guint64 paused_us = 40 * TICK_MS * 1000;
+
+    start(f, NULL, TRUE, FALSE);
+    wait_for(&f->fake->n_tunes, 3);
+    sevmig_session_suspended(f->session);
+    run_for(20 * TICK_MS);
+    sevmig_session_resumed(f->session);
+    wait_for(&f->fake->n_tunes, f->fake->n_tunes + 2);
+    sevmig_session_suspended(f->session);
+    run_for(40 * TICK_MS);
+    complete(f);
+    wait_for(&f->n_ended, 1);
+    g_assert_cmpuint(info(f)->downtime_us, >=, 80000 + paused_us);
+    g_assert_cmpuint(info(f)->guest_lost_us, >=, info(f)->downtime_us + paused_us / 2);
+    g_assert_cmpuint(info(f)->fixed_downtime_us, ==, 30000);
+}
+
+static void
+test_stopped_for_switchover(Fixture *f, gconstpointer data)
+{
+    start(f, NULL, TRUE, FALSE);
+    wait_for(&f->fake->n_tunes, 3);
+    sevmig_session_suspended(f->session);
+    complete(f);
+    wait_for(&f->n_ended, 1);
+    g_assert_cmpuint(info(f)->downtime_us, ==, 80000);
+}
+
 /* A client that tries again at once must not wait for our books. */
 static void
 test_superseded(Fixture *f, gconstpointer data)
@@ -416,6 +448,8 @@ main(int argc, char **argv)
     CASE("end-without-answers", test_end_without_answers);
     CASE("gone-before-job", test_gone_before_job);
     CASE("resumed-at-source", test_resumed_at_source);
+    CASE("paused-by-client", test_paused_by_client);
+    CASE("stopped-for-switchover", test_stopped_for_switchover);
     CASE("superseded", test_superseded);
     CASE("lets-go", test_lets_go);
     CASE("back-to-active", test_back_to_active);

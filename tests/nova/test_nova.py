@@ -8,7 +8,7 @@ import unittest
 import guide
 import libvirt
 from hosts.scene import SLOW_SCALE, query, set_time_scale, wait_until
-from lab import firmware
+from lab import firmware, heartbeat, migrate
 from lab.error import LabError
 from nova_scene import DESTINATION, SOURCE, NovaCase, cloud, restart_firmware
 
@@ -125,8 +125,14 @@ class Timeouts(Slow):
         guest = self.instance(6)
         move = self.begin(guest)
         wait_until("Nova pauses the guest", lambda: self.is_paused(guest))
+        paused_us = migrate.now_us()
         books = self.end(guest, move, "completed")
         self.assert_arrived(guest, move, books)
+        log = guest.follow().poll()
+        gap = heartbeat.handover_gap(log.beats, paused_us, move.ended_us)
+        self.assertGreater(gap.length_us, 1_000_000, "much was left to send")
+        self.assertAlmostEqual(books["DowntimeUs"] / gap.length_us, 1, delta=0.2)
+        self.assertGreaterEqual(books["GuestLostUs"], books["DowntimeUs"])
 
     def is_paused(self, guest):
         return SOURCE.connect().lookupByName(guest.name).state()[0] == libvirt.VIR_DOMAIN_PAUSED
