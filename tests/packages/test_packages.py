@@ -9,6 +9,7 @@ from pathlib import Path
 
 from built import BUILD, CLEAN, PACKAGES, package
 from container import Container
+from nova import guide
 
 NAMES = ("sevmig", "sevmig-doc", "swpsp")
 POLICY = ("<policy xmlns='urn:sevmig:policy:1' name='site'><goals><downtime unit='ms'>250</downtime></goals>"
@@ -92,6 +93,8 @@ class Installed(unittest.TestCase):
         before = self.host.files()
         with self.subTest("install"):
             self.install()
+        with self.subTest("under Nova"):
+            self.under_nova()
         with self.subTest("upgrade"):
             self.upgrade()
         with self.subTest("remove"):
@@ -111,6 +114,22 @@ class Installed(unittest.TestCase):
         self.assertEqual(self.host.run("systemctl", "is-enabled", "swpsp", check=False).stdout.strip(), "disabled")
         self.host.run("systemctl", "start", "swpsp")
         self.host.wait("swpsp answers", "swpspctl", "stats")
+
+    def under_nova(self):
+        """docs/nova.md: libvirtd looks for QEMU where the drop-in has it look first."""
+        before, drop_in = self.files(), "/etc/systemd/system/libvirtd.service.d/sevmig.conf"
+        (self.host.share / "drop-in").write_text(guide.files()[drop_in])
+        self.host.run("install", "-D", "-m", "644", "/mnt/drop-in", drop_in)
+        commands = [command for command in guide.commands() if command.startswith("systemctl ")]
+        self.assertEqual(len(commands), 2)
+        for command in commands:
+            self.host.run(*command.split())
+        pid = self.host.says("systemctl", "show", "--property=MainPID", "--value", "libvirtd")
+        self.assertIn(f"PATH={guide.search_path()}", self.host.says("cat", f"/proc/{pid}/environ").split("\0"))
+        self.host.run("rm", "-r", os.path.dirname(drop_in))
+        for command in commands:
+            self.host.run(*command.split())
+        self.assertEqual(self.files(), before)
 
     def upgrade(self):
         """State and an administrator's files stay; the new daemon runs."""
