@@ -57,7 +57,7 @@ check_program(Doctor *self)
                               : g_strdup_printf("%s does not know %s", PATCHED_QEMU, COMMAND);
     checks_add(self->checks, "patched QEMU",
                g_str_equal(found, PATCHED_QEMU) ? CHECK_GOOD : CHECK_BAD, found,
-               "\"qemu/build --install /usr/lib/sevmig\", and <emulator> in the domains");
+               "install qemu-sevmig, and name it in the domains' <emulator>");
 }
 
 /* What libvirt has asked of that QEMU, which in turn asks the firmware. */
