@@ -39,8 +39,12 @@ class Container:
         except subprocess.TimeoutExpired:
             self.outer.kill()
             self.outer.wait()
+        self.console.seek(0)
+        said = self.console.read()[-1000:]
         self.console.close()
         shutil.rmtree(self.state, ignore_errors=True)
+        if init and self.outer.returncode != 0:
+            raise AssertionError(f"the container did not clean up after itself:\n{said}")
 
     def _init(self) -> int:
         """Process 1 of the container: the grandchild."""
