@@ -160,11 +160,20 @@ def domain_xml(guest: Guest) -> str:
     return ET.tostring(domain, encoding="unicode")
 
 
+def _runs(domain: libvirt.virDomain) -> bool:
+    try:
+        return domain.state()[0] != libvirt.VIR_DOMAIN_SHUTOFF
+    except libvirt.libvirtError as error:
+        if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
+            return False  # the destination of a migration that was cancelled has just forgotten it
+        raise
+
+
 def find(name: str) -> tuple[Host, libvirt.virDomain] | None:
     """The host on which a guest runs, and its domain there."""
     for host in HOSTS.values():
         for domain in host.connect().listAllDomains():
-            if domain.name() == name and domain.state()[0] != libvirt.VIR_DOMAIN_SHUTOFF:
+            if domain.name() == name and _runs(domain):
                 return host, domain
     return None
 

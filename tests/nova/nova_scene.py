@@ -38,8 +38,14 @@ virt_type = qemu
 
 def restart_libvirtd(host: Host, path: str = "") -> None:
     """With the search path that the drop-in for its unit gives it; without: as the lab starts it."""
+
+    def is_watched() -> bool:
+        told = json.loads(host.run(["sevmigctl", "doctor", "--json"], check=False).stdout)
+        return {check["check"]: check["state"] for check in told["checks"]}["sevmigd"] == "good"
+
     kill_daemon(host, "libvirtd", signal.SIGTERM)
     start_libvirtd(host, path)
+    wait_until(f"sevmigd of host {host} watches the new libvirtd", is_watched)
 
 
 def names_on(host: Host) -> list[str]:
@@ -107,7 +113,7 @@ class NovaCase(HostCase):
             guests.stop(guest.name)
         for host in HOSTS.values():
             for domain in host.connect().listAllDomains():
-                if domain.name() == guest.name:
+                if domain.name() == guest.name and domain.isPersistent():
                     domain.undefine()
 
     def begin(self, guest: Guest) -> Move:

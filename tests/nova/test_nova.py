@@ -195,6 +195,7 @@ class Guide(Slow):
         self.assertEqual((view["Policy"], view["PolicySource"]), ("evacuate", "operator"))
         self.compute.call("abort", uuid=guest.uuid)
         self.end(guest, move, "cancelled")
+        self.assert_stayed(guest)
         self.assertRegex("".join(map(self.run_on_source, after)), f"{guest.name} +evacuate +cancelled")
 
     def commands(self):
