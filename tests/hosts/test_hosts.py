@@ -15,7 +15,7 @@ from lab import firmware, guests, migrate
 from lab.bus import Daemon
 from lab.hosts import HOSTS, RUN
 from scene import (ADMIN_POLICIES, SLOW_SCALE, HostCase, Under, kill_daemon, query, set_time_scale, start_sevmigd,
-                   wait_until, write_on_host)
+                   tell_firmware, wait_until, write_on_host)
 
 LEASE_S = 2.0
 
@@ -267,6 +267,9 @@ class Tampered(HostCase):
         self.addCleanup(proxy.wait)
         self.addCleanup(proxy.kill)
         self.assertEqual(proxy.stdout.readline(), "ready\n", "the proxy listens")
+        # Long enough to be noticed: one that fails at its first packet is over before anybody looks.
+        self.addCleanup(tell_firmware, source, "clear-faults")
+        tell_firmware(source, "fault", op="SEND_START", kind="delay", **{"delay-ms": 1000})
         with Under(guest, f"tcp://{source.address}:{self.PORT}") as under:
             status, _errors = under.wait_end(60)
             self.assertNotEqual(status, 0)
