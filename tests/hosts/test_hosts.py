@@ -79,11 +79,24 @@ class Steered(HostCase):
         books = self.assert_migrates(guest).daemon
         self.assertEqual((books["Policy"], books["PolicySource"]), ("low-downtime", "metadata"))
 
-    def test_two_guests_share_the_firmware(self):
+    def with_options(self, *options):
         kill_daemon(HOSTS["a"], "sevmigd")
         self.addCleanup(start_sevmigd, HOSTS["a"])
         self.addCleanup(kill_daemon, HOSTS["a"], "sevmigd")
-        start_sevmigd(HOSTS["a"], "--no-turns")
+        start_sevmigd(HOSTS["a"], *options)
+
+    def test_modular_daemon_s_uri(self):
+        """Debian has no virtqemud: its socket is libvirtd's here. The way to it is libvirt's for a modular one."""
+        socket = "/run/libvirt/virtqemud-sock"
+        HOSTS["a"].run(["ln", "-s", "libvirt-sock", socket])
+        self.addCleanup(HOSTS["a"].run, ["rm", socket])
+        self.with_options("--connect", "qemu:///system?mode=direct")
+        books = self.assert_migrates(self.start("modular")).daemon
+        self.assertEqual(books["Phase"], "done")
+        self.assertLess(books["Commands"], books["Pages"])
+
+    def test_two_guests_share_the_firmware(self):
+        self.with_options("--no-turns")
         pair = [self.start("left", workload="idle"), self.start("right", workload="idle")]
         with Under(pair[0]) as left, Under(pair[1]) as right:
             self.assertEqual(left.wait_end()[0], 0)
