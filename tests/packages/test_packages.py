@@ -117,7 +117,7 @@ class Installed(unittest.TestCase):
 
     def under_nova(self):
         """docs/nova.md: libvirtd looks for QEMU where the drop-in has it look first."""
-        before, drop_in = self.files(), "/etc/systemd/system/libvirtd.service.d/sevmig.conf"
+        before, drop_in = self.host.files(), "/etc/systemd/system/libvirtd.service.d/sevmig.conf"
         (self.host.share / "drop-in").write_text(guide.files()[drop_in])
         self.host.run("install", "-D", "-m", "644", "/mnt/drop-in", drop_in)
         commands = [command for command in guide.commands() if command.startswith("systemctl ")]
@@ -126,10 +126,10 @@ class Installed(unittest.TestCase):
             self.host.run(*command.split())
         pid = self.host.says("systemctl", "show", "--property=MainPID", "--value", "libvirtd")
         self.assertIn(f"PATH={guide.search_path()}", self.host.says("cat", f"/proc/{pid}/environ").split("\0"))
-        self.host.run("rm", "-r", os.path.dirname(drop_in))
+        self.host.run("rm", "-r", str(Path(drop_in).parent))
         for command in commands:
             self.host.run(*command.split())
-        self.assertEqual(self.files(), before)
+        self.assertEqual(self.host.files(), before)
 
     def upgrade(self):
         """State and an administrator's files stay; the new daemon runs."""
