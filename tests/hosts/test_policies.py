@@ -112,10 +112,11 @@ class Switched(PolicyCase):
                          [{"policy": "single", "who": "root (uid 0)", "why": "a rehearsal"},
                           {"policy": "default", "who": "root (uid 0)", "why": ""}])
         self.assertEqual([steps[number]["params"]["batch-pages"] for number in changes], [1, 0])
-        # The first sample brings what is decided on, the second what is in force then.
+        # One sample brings what is decided on, the next what is in force then; before them one may come
+        # that was under way, or too soon after another to say anything.
         for change, single in zip(changes, (True, False)):
             samples, milliseconds = self.in_force_after(steps, change, single)
-            self.assertLessEqual(samples, 2)
+            self.assertLessEqual(samples, 3)
             self.assertLess(milliseconds, 500, "a tick is 100 ms, a busy machine late")
         replayed = self.host.run(["sevmigctl", "replay", books["RecordFile"]]).stdout
         self.assertIn("\nidentical: ", replayed)
