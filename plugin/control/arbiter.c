@@ -16,6 +16,7 @@
 #define PAGE_PRIOR_US 627    /* of the firmware, where nothing was measured: four pages a command */
 #define SMOOTH_US 500000     /* a pass that ends and the next that begins are one stream */
 #define LEARN_LEAST_US 50000 /* below, one submission more or less would change the figure */
+#define PAGES_ENOUGH 2048    /* before what a migration's own pages cost is believed alone */
 #define SETTLE_US 500000     /* from the word to send until what is measured says something */
 #define SILENT_US 5000000    /* without a sample: the guest's switchover hangs */
 #define FULL 0.88            /* of the firmware: the next one is let send below ... */
@@ -37,6 +38,7 @@ typedef struct {
     int64_t fence_us;
     double share;    /* of the firmware, were it alone there */
     double page_us;  /* 0: unknown */
+    double priced;   /* pages that it was learnt from */
     int64_t from_us; /* what follows was measured from here on */
     uint64_t pages, service_us, wait_us;
 } Slot;
@@ -127,6 +129,7 @@ learn(SevmigArbiter *self, Slot *slot, const SevmigArbiterGuest *guest, bool alo
         double page_us = served_us / (double)(guest->pages - slot->pages);
 
         slot->page_us += (slot->page_us > 0 ? weight : 1) * (page_us - slot->page_us);
+        slot->priced += (double)(guest->pages - slot->pages);
     }
     if (slot->told && slot->sends && slot->from_us >= slot->since_us) {
         double share = fmin(1, served_us / fmax(1, wall_us - wait_us));
@@ -138,26 +141,26 @@ learn(SevmigArbiter *self, Slot *slot, const SevmigArbiterGuest *guest, bool alo
     count_from(slot, guest);
 }
 
-/* What a page costs the others, where a migration has sent none. */
+/* What a page costs on this host. */
 static double
 usual_page_us(const SevmigArbiter *self)
 {
-    double sum = 0;
-    unsigned n = 0;
+    double sum = 0, pages = 0;
 
     for (size_t i = 0; i < SEVMIG_ARBITER_MOST; i++) {
-        if (self->slots[i].id != 0 && self->slots[i].page_us > 0) {
-            sum += self->slots[i].page_us;
-            n++;
+        if (self->slots[i].id != 0) {
+            sum += self->slots[i].page_us * self->slots[i].priced;
+            pages += self->slots[i].priced;
         }
     }
-    return n > 0 ? sum / n : PAGE_PRIOR_US;
+    return pages > 0 ? sum / pages : PAGE_PRIOR_US;
 }
 
 static double
 time_us(const SevmigArbiter *self, const Slot *slot, uint64_t pages)
 {
-    double page_us = slot->page_us > 0 ? slot->page_us : usual_page_us(self);
+    double own = fmin(1, slot->priced / PAGES_ENOUGH);
+    double page_us = own * slot->page_us + (1 - own) * usual_page_us(self);
 
     return (double)pages * page_us / (1 - self->foreign);
 }
