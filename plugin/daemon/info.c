@@ -170,12 +170,11 @@ take_row(SevmigInfo *shown, const SevmigInfo *now, gsize row)
     gconstpointer from = G_STRUCT_MEMBER_P(now, rows[row].offset);
 
     if (rows[row].type == 's') {
-        char **text = to;
+        const char *text = *(char *const *)from;
 
-        if (strcmp(*text, *(char *const *)from) == 0)
+        if (strcmp(*(char **)to, text) == 0)
             return FALSE;
-        g_free(*text);
-        *text = g_strdup(*(char *const *)from);
+        sevmig_info_set(to, text);
         return TRUE;
     }
     if (memcmp(to, from, number_size(row)) == 0)
