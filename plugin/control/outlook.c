@@ -19,6 +19,7 @@
 #define CALL_US 20000
 #define TURN_US 25000
 #define SETTLED_US 500000
+#define REGROWTH_US 100000 /* a tick */
 
 /* The longest stop of a vCPU by the throttle. */
 static double
@@ -30,6 +31,16 @@ stop_us(const SevmigControl *self)
            (100 - percent);
 }
 
+double
+sevmig_outlook_sync_us(const SevmigControl *self)
+{
+    const SevmigSample *s = &self->intake.last;
+    double bytes = (double)(s->private_pages + s->shared_pages) * s->page_size_bytes;
+
+    return SEVMIG_SYNC_US_PER_GIB * bytes / (1 << 30);
+}
+
+/* Learnt of the host or not, it does not have the last sync: QEMU counts that as memory. */
 static double
 fixed_us(const SevmigControl *self, double batch, double page_us)
 {
@@ -39,7 +50,7 @@ fixed_us(const SevmigControl *self, double batch, double page_us)
     /* The destination decrypts one submission behind, and the guest runs there only after it: the
      * last one, half full on average. And the switchover may find a throttled vCPU in one of its
      * stops, on average half-way. */
-    return fixed + OUTSIDE_US + batch / 2 * page_us +
+    return fixed + OUTSIDE_US + sevmig_outlook_sync_us(self) + batch / 2 * page_us +
            self->throttle.wanted_percent / 100.0 * stop_us(self) / 2;
 }
 
@@ -142,6 +153,8 @@ foresee_stop(SevmigControl *self, double lag_us)
     swept = fmax(0, swept - sent);
     o->ahead_pages = remaining - sent + dirtied;
     o->dirtied_us = dirtied * o->plant.page_us;
+    o->regrowth =
+        (dirtied_since_sync(self, lag_us + REGROWTH_US) - dirtied) * o->plant.page_us / REGROWTH_US;
     ahead_us = swept * page_us + (remaining - sent - swept) * late_us + o->dirtied_us;
     o->downtime_us = o->plant.fixed_us + ahead_us;
     /* Even if the switchover finds a throttled vCPU's stop at its beginning. */
@@ -161,7 +174,7 @@ sevmig_outlook_update(SevmigControl *self)
     double shape = sevmig_firmware_late_commands_per_page(&self->firmware, s->max_command_pages);
     double sparse = fmax(
         shape, sevmig_firmware_sparse_commands_per_page(&self->firmware, s->max_command_pages));
-    double page_us;
+    double page_us, lag_us;
 
     if (!sevmig_law_has(self, SEVMIG_PART_PRICE))
         shape = sparse = self->firmware.commands_per_page;
@@ -189,7 +202,9 @@ sevmig_outlook_update(SevmigControl *self)
                         fmax(0, (double)(self->now_us - self->intake.sync_at_us)) / o->bulk_page_us;
     o->pending_pages = (double)s->remaining_pages + dirtied_since_sync(self, 0);
     count_sweep(self);
-    foresee_stop(self, self->phase == SEVMIG_PHASE_SWITCHOVER ? TURN_US : CALL_US + TURN_US);
+    /* The guest runs on while QEMU looks whether it may stop. */
+    lag_us = TURN_US + sevmig_outlook_sync_us(self);
+    foresee_stop(self, self->phase == SEVMIG_PHASE_SWITCHOVER ? lag_us : CALL_US + lag_us);
     o->eta_us = eta_us(self);
 }
 

@@ -25,7 +25,7 @@
 
 #define FORCE_US 200000 /* two ticks: one to decide, one to act */
 
-#define SYNC_US_PER_GIB 50000 /* a sync costs about 1 ms a GiB: 2 % of the time */
+#define SYNC_SPARED 250       /* so many times what a sync takes: 0.4 % of the time */
 #define SYNC_LEAST_US 1000000 /* shorter passes end with a sync of their own soon enough */
 #define SYNC_MOST_US 60000000
 #define SYNCS_PER_PASS 8
@@ -33,17 +33,19 @@
 #define SYNC_STEP_US 50000
 #define SYNC_ENDS 1.25 /* intervals before its end a pass is left to end with a sync of its own */
 
-#define COUNT_SHARE 0.15 /* of the goal: less is not worth a tick */
+#define TIME_WORTH 0.1    /* of total time, in guest time lost: as plans are compared */
+#define WORTH_WAITING 0.5 /* less downtime for the time that it takes */
+#define WAIT_SHARE 0.15   /* of the goal: less is not worth a tick */
+#define WAIT_GOALS 1      /* so many times the goal: by then what is left has been sent */
+
+#define COUNT_SHARE 0.15 /* of the downtime: less is not worth a tick */
 #define COUNT_TICKS 5    /* then it is told by QEMU, which counts before it stops */
 
 /* How often syncs may be asked for. */
 static double
 sync_least_us(const SevmigControl *self)
 {
-    const SevmigSample *s = &self->intake.last;
-    double gib = (double)(s->private_pages + s->shared_pages) * s->page_size_bytes / (1 << 30);
-
-    return fmin(SYNC_MOST_US, fmax(SYNC_STEP_US, SYNC_US_PER_GIB * gib));
+    return fmin(SYNC_MOST_US, fmax(SYNC_STEP_US, SYNC_SPARED * sevmig_outlook_sync_us(self)));
 }
 
 static int
@@ -165,12 +167,30 @@ static bool
 wants_count(SevmigControl *self)
 {
     double since_us = (double)(self->now_us - self->intake.sync_at_us);
-    bool wants = self->outlook.dirtied_us > COUNT_SHARE * (double)self->goal_us &&
+    bool wants = self->outlook.dirtied_us > COUNT_SHARE * self->outlook.downtime_us &&
                  since_us >= sync_least_us(self) && self->stall.score < 1 &&
                  self->counting < COUNT_TICKS && sevmig_law_has(self, SEVMIG_PART_SYNCS);
 
     self->counting = wants ? self->counting + 1 : 0;
     return wants;
+}
+
+/* Put off for a microsecond, the stop is shorter by what is sent meanwhile, less what is dirtied
+ * anew, r, which is sent later. So while r is small the guest is not stopped for as long as the
+ * goal allows. Not for long: a chance to stop may pass. */
+static bool
+waiting_wins(SevmigControl *self)
+{
+    const SevmigOutlook *o = &self->outlook;
+    double lost = self->vcpus.throttle_percent / 100.0;
+    double gain = 1 - (1 + TIME_WORTH) * o->regrowth - lost;
+    double left_us = o->downtime_us - o->plant.fixed_us - o->dirtied_us; /* of this pass */
+
+    if (self->could_stop_us == 0)
+        self->could_stop_us = self->now_us;
+    return gain > WORTH_WAITING && left_us > WAIT_SHARE * (double)self->goal_us &&
+           self->stall.score < 1 &&
+           self->now_us - self->could_stop_us < (int64_t)(WAIT_GOALS * (double)self->goal_us);
 }
 
 /* Steered: hold, let go, watch. */
@@ -187,14 +207,19 @@ decide(SevmigControl *self, SevmigActions *actions)
             ms(fmax(0, sevmig_law_time_left_us(self))), ms(o->downtime_us));
     } else if (self->phase == SEVMIG_PHASE_SWITCHOVER) {
         watch_let_go(self, actions);
-    } else if (may_go(self) && !wants_count(self)) {
+    } else if (!may_go(self)) {
+        self->could_stop_us = 0;
+        self->counting = 0;
+        if (self->stall.exhausted)
+            let_go(self); /* never hold for ever: QEMU takes the first chance the goal allows */
+        else
+            hold(self);
+    } else if (waiting_wins(self) || wants_count(self)) {
+        hold(self);
+    } else {
         sevmig_phase_move(&self->phase, SEVMIG_PHASE_SWITCHOVER);
         self->let_go_ticks = 0;
         let_go(self);
-    } else if (self->stall.exhausted) {
-        let_go(self); /* never hold for ever: QEMU takes the first chance the goal allows */
-    } else {
-        hold(self);
     }
 }
 

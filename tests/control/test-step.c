@@ -579,9 +579,10 @@ test_promise(Fixture *f, gconstpointer data)
     to_second_pass(f);
     while (f->sample.remaining_pages > 2000)
         tick(f);
-    end_pass(f, 5000);
-    g_assert_true(to_let_go(f));
-    g_assert_cmpuint(f->sample.remaining_pages, >, 1000);
+    end_pass(f, 900); /* not worth to wait for */
+    f->now_us += 20000;
+    send(f, SEVMIG_EVENT_SAMPLE);
+    g_assert_cmpint(value_of(f, SEVMIG_ACTION_SWITCHOVER), ==, SEVMIG_SWITCHOVER_AUTO);
     sevmig_control_view(f->control, &before);
     f->now_us += 1000;
     send(f, SEVMIG_EVENT_SWITCHOVER);
@@ -589,6 +590,48 @@ test_promise(Fixture *f, gconstpointer data)
     /* one millisecond, and not the mean of what may pass until then */
     g_assert_cmpuint(after.predicted_downtime_us, >, before.predicted_downtime_us + 10000);
     g_assert_cmpuint(after.predicted_downtime_us, <, before.predicted_downtime_us + 45000);
+}
+
+/* Throttled by so much, the guest has 3000 pages left, less than the goal allows. */
+static void
+to_what_is_allowed(Fixture *f, guint percent)
+{
+    SevmigView view;
+
+    f->sample.vcpu_throttle_percent = percent;
+    send(f, SEVMIG_EVENT_START);
+    while (f->sample.remaining_pages > 2000) {
+        tick(f);
+        apply(f);
+    }
+    end_pass(f, 3000);
+    f->now_us += 20000;
+    send(f, SEVMIG_EVENT_SAMPLE);
+    sevmig_control_view(f->control, &view);
+    g_assert_cmpuint(view.predicted_downtime_us, <, f->params.downtime_goal_us);
+}
+
+/* A guest that dirties little is not stopped for as long as the goal allows: what is left is sent
+ * while it runs. */
+static void
+test_wait(Fixture *f, gconstpointer data)
+{
+    to_what_is_allowed(f, 0);
+    g_assert_cmpint(f->control->phase, ==, SEVMIG_PHASE_CONVERGING);
+    tick(f);
+    g_assert_cmpint(f->control->phase, ==, SEVMIG_PHASE_CONVERGING);
+    end_pass(f, 300);
+    f->now_us += 20000;
+    send(f, SEVMIG_EVENT_SAMPLE);
+    g_assert_cmpint(f->control->phase, ==, SEVMIG_PHASE_SWITCHOVER);
+}
+
+/* That would cost a throttled one as much as the stop. */
+static void
+test_no_wait(Fixture *f, gconstpointer data)
+{
+    to_what_is_allowed(f, 80);
+    g_assert_cmpint(f->control->phase, ==, SEVMIG_PHASE_SWITCHOVER);
 }
 
 /* A guest that may have dirtied much since the sync is stopped after that was counted. */
@@ -664,6 +707,8 @@ main(int argc, char **argv)
         {"/step/stun-endless", test_stun_endless},
         {"/step/deadline-abort", test_deadline_abort},
         {"/step/promise", test_promise},
+        {"/step/wait", test_wait},
+        {"/step/no-wait", test_no_wait},
         {"/step/count", test_count},
         {"/step/time", test_time},
     };
