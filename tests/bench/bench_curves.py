@@ -54,7 +54,8 @@ def throttle_response() -> Plot:
     names = {"uniform-f5": "as fast as it can", "paced-f5": "paced, busy 15 %",
              "unresponsive-f5": "a device writes"}
     percents = (*range(0, 95, 10), 95, 98)
-    rows = in_parallel(response_point, [(name, percent) for name in names for percent in percents])
+    rows = in_parallel("throttles", response_point,
+                       [(name, percent) for name in names for percent in percents])
     return Plot("How short a stop a throttle reaches", "highest throttle allowed, %", "downtime, ms",
                 [Curve(label, sorted((row["percent"], row["downtime_ms"]) for row in rows
                                      if row["name"] == name)) for name, label in names.items()],
@@ -72,7 +73,7 @@ def course(controller: str, batch: int) -> list[dict]:
 
 
 def time_lines() -> dict[str, Plot]:
-    runs = in_parallel(course, COURSES)
+    runs = in_parallel("time lines", course, COURSES)
 
     def curves(value: Callable[[dict], float], steps: bool) -> list[Curve]:
         return [Curve(f"{r['controller']}" + (f", batch {r['batch']}" if r["batch"] else ""), thinned(
@@ -93,7 +94,7 @@ def sweep_point(tenths: int) -> list[dict]:
 
 
 def sweep() -> Plot:
-    rows = in_parallel(sweep_point, [(tenths,) for tenths in range(1, 10)])
+    rows = in_parallel("cost splits", sweep_point, [(tenths,) for tenths in range(1, 10)])
     kinds = {("sevmig", "chosen"): "sevmig", ("oracle", "chosen"): "best possible",
              ("auto-converge", "1"): "auto-converge, batch 1",
              ("auto-converge", "largest"): "auto-converge, our batch"}

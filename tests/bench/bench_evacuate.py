@@ -57,11 +57,10 @@ def show_place(console, entry):
                      f"lost {f['guest_lost_ms'] / 1e3:9.1f} s  longest wait {f['longest_firmware_wait_ms']:6.1f} ms")
 
 
-def simulate(options, console):
+def simulate(options, _console):
     seeds = range(options.seed, options.seed + options.runs)
     calls = [["fleet", n, seed, turns] for n in reversed(SIM_N) for seed in seeds for turns in (0, 1)]
-    console.status(f"simulation: {len(calls)} fleets")
-    rows = in_parallel(lambda *call: [(call[3], row) for row in measure_with(*call)], calls)
+    rows = in_parallel("fleets in simulation", lambda *call: [(call[3], row) for row in measure_with(*call)], calls)
     for n in SIM_N:
         yield summed_up("sim", n, {
             way: sorted((row for turns, row in rows if row["n"] == n and turns == (way == WAYS[0])),

@@ -3,7 +3,8 @@
 
 Each scenario of tests/bench/real is a guest, a firmware and a policy, for the lab and for the
 simulation alike. Controllers take turns, so that what drifts on this machine spoils all of them.
-Peers run as they ship (one page a submission) and given the batch that ours ended with. Total time,
+Peers run as they ship (one page a submission) and given the batch that ours ended with; one that takes
+three times as long as ours is given up. Total time,
 downtime and guest time lost are what an observer outside and QEMU's own clock of withheld time say.
 """
 
@@ -28,7 +29,9 @@ from .runner import run_whole, whole_parser
 DRIVE = BUILD / "plugin/tests/bench/sevmig-drive"
 PEERS = ("none", "auto-converge", "nova", "ovirt-minimal", "kubevirt-stall")
 SCALE = 10
-LIMIT_S = 40  # at that scale; then a migration is given up
+LIMIT_S = 40  # at that scale; then a migration of ours is given up
+PEER_LIMIT_S = 15  # likewise, a peer's; or after so many times what ours took, if that is longer
+PEER_LIMIT = 3
 USUAL_S = 1.0  # to see how much the guest does with nothing in its way
 AFTER_BEATS = 20
 
@@ -92,7 +95,7 @@ def measure_one(scenario: Scenario, steering: Steering) -> dict:
         "guest_lost_ms": told["throttled_us"] / 1e3 + downtime_ms,
         "longest_stun_ms": told["longest_stun_us"] / 1e3, "bytes": told["bytes"],
         "throttle_percent": told["throttle_percent"], "batch_pages": told["batch_pages"],
-        "fixed_us": told["fixed_us"], "usual_pages_per_s": usual, "usual_busy": busy,
+        "limit_s": steering.limit_s, "fixed_us": told["fixed_us"], "usual_pages_per_s": usual, "usual_busy": busy,
     }
 
 
@@ -110,8 +113,11 @@ def time_scale(text: str) -> int:
     return int(text)
 
 
-def limit_s(scenario: Scenario) -> float:
-    return LIMIT_S * SCALE / scenario.time_scale
+def limit_s(scenario: Scenario, ours: dict | None = None) -> float:
+    """For ours, or for a peer after it."""
+    if not ours:
+        return LIMIT_S * SCALE / scenario.time_scale
+    return max(PEER_LIMIT_S * SCALE / scenario.time_scale, PEER_LIMIT * ours["total_ms"] / 1e3)
 
 
 def measure_constants(idle: Scenario, n_runs: int, console: Console) -> Constants:
@@ -131,10 +137,10 @@ def measure_scenario(scenario: Scenario, n_runs: int, controllers: tuple[str, ..
     """Every run of every controller, one after the other and over again."""
     rows = []
     fixed_us = round(machine.device_ms * 1e3)  # as sevmigd has learnt it from its host by then
-    limit = limit_s(scenario)
     for run in range(n_runs):
         console.status(f"{scenario.name}: run {run + 1} of {n_runs}, {OURS}")
-        ours = measure_one(scenario, Steering(OURS, fixed_us=fixed_us, limit_s=limit))
+        ours = measure_one(scenario, Steering(OURS, fixed_us=fixed_us, limit_s=limit_s(scenario)))
+        limit = limit_s(scenario, ours)
         rows.append({**ours, "batch": "chosen"})
         show_row(console, rows[-1])
         for peer in controllers:

@@ -7,6 +7,7 @@ counts in a scenario where it completes and meets the downtime goal.
 
 import argparse
 import concurrent.futures
+import configparser
 import json
 import math
 import os
@@ -14,6 +15,8 @@ import statistics
 import subprocess
 import sys
 from pathlib import Path
+
+from lab.console import Console
 
 TOP = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("SEVMIG_BUILD", TOP / "build"))
@@ -57,9 +60,15 @@ def measure_with(*arguments):
     return [json.loads(line) for line in run(MEASURE, *arguments).splitlines()]
 
 
-def in_parallel(function, calls):
+def in_parallel(what, function, calls):
+    """The rows of all calls, in their order."""
+    console = Console()
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        return [row for rows in pool.map(lambda call: function(*call), calls) for row in rows]
+        futures = [pool.submit(function, *call) for call in calls]
+        for n, _ in enumerate(concurrent.futures.as_completed(futures)):
+            console.status(f"{what}: {n + 1} of {len(calls)}")
+    console.clear()
+    return [row for future in futures for row in future.result()]
 
 
 def meets(row):
@@ -161,12 +170,24 @@ def print_tables(scenarios, comparisons):
               + " ".join(f"{show(figure):>6}" for figure in figures) + missed)
 
 
-def measure(options):
+def scenario_files(options):
     files = sorted(path for path in SCENARIOS.glob("*.scenario") if options.only in path.stem)
     if not files:
         raise RuntimeError(f"no scenario has '{options.only}' in its name")
-    rows = in_parallel(simulate, [[path] for path in files])
-    steps = in_parallel(measure_with, [["steps", path] for path in files])
+    return files
+
+
+def memory_mib(path):
+    keys = configparser.ConfigParser()
+    keys.read(path)
+    return keys.getint("guest", "memory-mib", fallback=0)
+
+
+def measure(options):
+    files = scenario_files(options)
+    by_size = sorted(files, key=memory_mib, reverse=True)  # the largest takes as long as all others
+    rows = in_parallel("scenarios", simulate, [[path] for path in by_size])
+    steps = in_parallel("decisions timed", measure_with, [["steps", path] for path in files])
     scenarios = [Scenario(path.stem, [row for row in rows if row["scenario"] == path.stem]) for path in files]
     comparisons = {scenario.name: scenario.comparison() for scenario in scenarios}
     result = summary(comparisons)
@@ -183,7 +204,7 @@ def measure_random(options):
     """Random scenarios, in parts so that every core works; the worst are named by their seed."""
     part = max(1, math.ceil(options.random / (8 * os.cpu_count())))
     calls = [["random", min(part, options.random - i), options.seed + i] for i in range(0, options.random, part)]
-    problems = in_parallel(measure_with, calls)
+    problems = in_parallel(f"parts of {part}", measure_with, calls)
     for row in problems:
         print(f"seed {row['seed']}: {row['problem']}")
     print(f"{options.random} random scenarios from seed {options.seed}: {len(problems)} with a problem")
@@ -210,8 +231,8 @@ def without_part(rows, part):
 
 def measure_ablation(options):
     """Each part of the law left out, one at a time."""
-    files = [path for path in sorted(SCENARIOS.glob("*.scenario")) if options.only in path.stem]
-    rows = in_parallel(measure_with, [["without", path] for path in files])
+    files = scenario_files(options)
+    rows = in_parallel("scenarios", measure_with, [["without", path] for path in files])
     parts = {part: without_part(rows, part)
              for part in dict.fromkeys(row["without"] for row in rows) if part != "nothing"}
     print(f"{len(files)} scenarios; without a part, over the whole law:")
@@ -237,10 +258,8 @@ def main(arguments, check):
     if check:
         return 0
     try:
-        if options.random:
-            result = measure_random(options)
-        else:
-            result = measure_ablation(options) if options.ablation else measure(options)
+        kind = measure_random if options.random else measure_ablation if options.ablation else measure
+        result = kind(options)
     except RuntimeError as error:
         print(f"lab: {error}", file=sys.stderr)
         return 1

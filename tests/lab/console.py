@@ -18,7 +18,7 @@ class Console:
         self._shown, self._last_s = False, 0.0
 
     def line(self, text: str = "") -> None:
-        self._clear()
+        self.clear()
         print(text, file=self._out, flush=True)
 
     def status(self, text: str) -> None:
@@ -31,7 +31,7 @@ class Console:
             print(text, file=self._out, flush=True)
             self._last_s = now_s
 
-    def _clear(self) -> None:
+    def clear(self) -> None:
         if self._shown:
             self._out.write("\r\033[K")
             self._shown = False
