@@ -62,8 +62,9 @@ def throttle_response() -> Plot:
                 log_y=True)
 
 
-COURSES = (("sevmig", 0), ("auto-converge", 1), ("auto-converge", 7), ("cloud-hypervisor", 7),
-           ("kubevirt-stall", 7))
+COURSES = (("sevmig", 0), ("auto-converge", 1), *((peer, 7) for peer in (
+    "none", "auto-converge", "nova", "ovirt-minimal", "ovirt-suspend", "kubevirt", "kubevirt-stall",
+    "proxmox", "cloud-hypervisor")))
 
 
 def course(controller: str, batch: int) -> list[dict]:
@@ -74,17 +75,18 @@ def course(controller: str, batch: int) -> list[dict]:
 
 def time_lines() -> dict[str, Plot]:
     runs = in_parallel("time lines", course, COURSES)
+    throttled = [r for r in runs if any(s["throttle_percent"] > 0 for s in r["samples"])]
 
-    def curves(value: Callable[[dict], float], steps: bool) -> list[Curve]:
+    def curves(value: Callable[[dict], float], steps: bool, runs: list[dict]) -> list[Curve]:
         return [Curve(f"{r['controller']}" + (f", batch {r['batch']}" if r["batch"] else ""), thinned(
             [(s["at_us"] / 1e6 - 1, value(s)) for s in r["samples"]
              if s["at_us"] / 1e6 - 1 < TIME_LINE_S]), steps) for r in runs]
     where = "a guest that writes 128 MiB at random, f = 0.5"
     return {
         "time-line-remaining.svg": Plot(f"What remains ({where})", "s", "MiB", curves(
-            lambda s: max(s["remaining_pages"] / PAGES_PER_MIB, LEAST_MIB), False), log_y=True),
+            lambda s: max(s["remaining_pages"] / PAGES_PER_MIB, LEAST_MIB), False, runs), log_y=True),
         "time-line-throttle.svg": Plot(f"Throttle ({where})", "s", "%", curves(
-            lambda s: s["throttle_percent"], True), more=["set yrange [0:100]"]),
+            lambda s: s["throttle_percent"], True, throttled), more=["set yrange [0:100]"]),
     }
 
 

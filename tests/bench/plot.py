@@ -46,7 +46,8 @@ def script(plot: Plot, path: Path) -> str:
         lines += [f"$c{i} << END", *(f"{x} {y}" for x, y in curve.points), "END"]
         marked = len(curve.points) <= MARKED_MOST
         kind = "steps" if curve.steps else "linespoints pt 7 ps 0.4" if marked else "lines"
-        drawn.append(f"$c{i} with {kind} lw 2 lc rgb '{COLOURS[i % len(COLOURS)]}' "
+        dashes = f"dt {1 + i // len(COLOURS)}"
+        drawn.append(f"$c{i} with {kind} lw 2 {dashes} lc rgb '{COLOURS[i % len(COLOURS)]}' "
                      f"title {_quoted(curve.name)}")
     return "\n".join([*lines, "plot " + ", \\\n  ".join(drawn), ""])
 
