@@ -3,8 +3,8 @@
 
 Each scenario of tests/bench/real is a guest, a firmware and a policy, for the lab and for the
 simulation alike. Controllers take turns, so that what drifts on this machine spoils all of them.
-Peers run as they ship (one page a submission) and given the batch that ours ended with; one that takes
-three times as long as ours is given up. Total time,
+Peers run as they ship (one page a submission) and given the batch that ours ended with; their clocks
+run faster as the firmware does; one that takes three times as long as ours is given up. Total time,
 downtime and guest time lost are what an observer outside and QEMU's own clock of withheld time say.
 """
 
@@ -151,6 +151,17 @@ def measure_scenario(scenario: Scenario, n_runs: int, controllers: tuple[str, ..
     return rows
 
 
+def show_model(comparisons: dict[str, dict], console: Console) -> None:
+    console.line("\nthe model against the lab: error of total, downtime, guest time lost")
+    for name, comparison in comparisons.items():
+        if not comparison["model_errors"]:
+            console.line(f"{name:8} idle: nothing to set the model's pace by")
+            continue
+        for who, errors in ({OURS: comparison["model_errors"]} | comparison["peers_model_errors"]).items():
+            console.line(f"{name:8} {who:22} " + " ".join(f"{e:6.2f}" for e in errors.values()))
+    console.line("")
+
+
 def measure(options, console: Console) -> dict:
     files = sorted(p for p in SCENARIOS.glob("*.scenario") if options.only in p.stem)
     if not files:
@@ -168,12 +179,7 @@ def measure_all(files: list[Path], directory: Path, options, console: Console) -
     rows = {s.name: medians(runs[s.name]) for s in scenarios}
     comparisons = {s.name: compare(s, rows[s.name], machine) for s in scenarios}
     result = summary(comparisons)
-    console.line(f"\nthe model against the lab, {OURS}: error of total, downtime, guest time lost")
-    for name, comparison in comparisons.items():
-        errors = comparison["model_errors"]
-        console.line(f"{name:8} " + (" ".join(f"{e:6.2f}" for e in errors.values()) if errors
-                                     else "idle: nothing to set the model's pace by"))
-    console.line("")
+    show_model(comparisons, console)
     for key, value in result.items():
         console.line(f"{key:40} {show(value)}")
     return {**result, "runs": options.runs, "time_scale": options.scale, "constants": asdict(machine), "rows": [r for n in rows for r in rows[n]],

@@ -26,12 +26,15 @@
 #define CALL_MS 30000
 #define LEASE_MS 10000
 #define LOOK_US 500000 /* where a controller asks for nothing */
+#define PAGE_US 1003.0 /* of the firmware for which peers were made */
 
 typedef struct {
     QmpcClient *client;
     const SevmigSimController *controller;
     gpointer state;
     SevmigSimScenario scenario;
+    double clock; /* faster than the real one, for peers */
+    gint64 last_us;
     SevmigTuning tuning;
     SevmigSample sample;
     SevmigVcpuSample vcpus[SEVMIG_MAX_VCPUS];
@@ -78,23 +81,37 @@ execute(Drive *self, const char *name, const char *arguments, GError **error)
     return value != NULL;
 }
 
+static gboolean
+query(Drive *self, QmpcSevStatus *status, GError **error)
+{
+    g_autoptr(GAsyncResult) result = NULL;
+
+    qmpc_sev_query_async(qmpc_client_transport(self->client), CALL_MS, NULL, take_result, &result);
+    return qmpc_sev_query_finish(qmpc_client_transport(self->client), wait_for(&result), status,
+                                 error);
+}
+
 /* Tells what is to be told and takes the statistics. */
 static gboolean
 exchange(Drive *self, QmpcSevStatus *status, GError **error)
 {
-    QmpcTransport *transport = qmpc_client_transport(self->client);
     g_autoptr(GAsyncResult) result = NULL;
+    g_autoptr(GError) refused = NULL;
     QmpcTune tune;
 
     self->tuning.lease_ms = self->leased ? LEASE_MS : 0;
     tune = sevmig_tuning_get(&self->tuning);
-    if (tune.present == 0) {
-        qmpc_sev_query_async(transport, CALL_MS, NULL, take_result, &result);
-        return qmpc_sev_query_finish(transport, wait_for(&result), status, error);
-    }
-    qmpc_tune_async(transport, &tune, CALL_MS, NULL, take_result, &result);
-    if (!qmpc_tune_finish(transport, wait_for(&result), status, error))
+    if (tune.present == 0)
+        return query(self, status, error);
+    qmpc_tune_async(qmpc_client_transport(self->client), &tune, CALL_MS, NULL, take_result,
+                    &result);
+    if (!qmpc_tune_finish(qmpc_client_transport(self->client), wait_for(&result), status,
+                          &refused)) {
+        if (self->aborted || self->ended_us > 0) /* while it was on its way */
+            return query(self, status, error);
+        g_propagate_error(error, g_steal_pointer(&refused));
         return FALSE;
+    }
     sevmig_tuning_clear(&self->tuning);
     return TRUE;
 }
@@ -161,12 +178,22 @@ look(Drive *self)
 static gboolean
 step(Drive *self, SevmigEventType type, GError **error)
 {
+    SevmigControlParams params = self->scenario.params;
     SevmigEvent event = {.type = type,
-                         .now_us = g_get_monotonic_time(),
-                         .params = &self->scenario.params,
+                         .now_us = (gint64)((double)g_get_monotonic_time() * self->clock),
+                         .params = &params,
                          .sample = type == SEVMIG_EVENT_START ? NULL : &self->sample};
 
+    params.downtime_goal_us = (guint64)((double)params.downtime_goal_us * self->clock);
     self->controller->step(self->state, &event, &self->actions);
+    self->actions.wake_us = (gint64)((double)self->actions.wake_us / self->clock);
+    for (gsize i = 0; i < self->actions.n; i++) {
+        SevmigAction *action = &self->actions.list[i];
+
+        if (action->type == SEVMIG_ACTION_DOWNTIME_LIMIT_US ||
+            action->type == SEVMIG_ACTION_SLICE_US)
+            action->value = (gint64)((double)action->value / self->clock);
+    }
     look(self);
     return act(self, error);
 }
@@ -220,7 +247,7 @@ rest(Drive *self)
 {
     gint64 until_us =
         self->actions.wake_us > 0 ? self->actions.wake_us : g_get_monotonic_time() + LOOK_US;
-    gint64 left_us = until_us - g_get_monotonic_time();
+    gint64 left_us = MIN(until_us, self->last_us) - g_get_monotonic_time();
     QmpcMigrationStatus before = self->status;
     gboolean due = FALSE;
     guint timer = g_timeout_add((guint)(MAX(left_us, 0) + 999) / 1000, wake, &due);
@@ -272,11 +299,13 @@ begin(Drive *self, const char *uri, guint batch, GError **error)
 static gboolean
 steer(Drive *self, double limit_s, GError **error)
 {
-    gint64 last_us = self->begun_us + (gint64)(limit_s * 1e6);
     gboolean told = FALSE;
 
+    self->last_us = self->begun_us + (gint64)(limit_s * 1e6);
+
     while (self->ended_us == 0) {
-        if (g_get_monotonic_time() > last_us && !self->aborted) {
+        if (g_get_monotonic_time() > self->last_us && !self->aborted) {
+            self->last_us = G_MAXINT64;
             self->aborted = TRUE;
             if (!execute(self, "migrate_cancel", NULL, error))
                 return FALSE;
@@ -296,13 +325,10 @@ steer(Drive *self, double limit_s, GError **error)
 static gboolean
 report(Drive *self, GError **error)
 {
-    QmpcTransport *transport = qmpc_client_transport(self->client);
-    g_autoptr(GAsyncResult) result = NULL;
     g_auto(QmpcSevStatus) status = {0};
     double throttled_us = 0;
 
-    qmpc_sev_query_async(transport, CALL_MS, NULL, take_result, &result);
-    if (!qmpc_sev_query_finish(transport, wait_for(&result), &status, error))
+    if (!query(self, &status, error))
         return FALSE;
     for (gsize i = 0; i < status.n_vcpus; i++)
         throttled_us += (double)status.vcpus[i].throttled_us / (double)status.n_vcpus;
@@ -339,6 +365,7 @@ main(int argc, char **argv)
     self.state = g_malloc0(self.controller->size());
     self.controller->init(self.state);
     done = sevmig_sim_scenario_load(argv[3], &self.scenario, &error);
+    self.clock = self.controller->view ? 1 : PAGE_US / self.scenario.page_us;
     self.scenario.params.fixed_downtime_us = strtoull(argv[7], NULL, 10);
     for (int i = 8; i < argc; i++) {
         for (guint part = 0; part < SEVMIG_PART_COUNT; part++) {

@@ -15,6 +15,7 @@ from .bench_sim import geomean, ratio
 
 SCENARIOS = Path(__file__).resolve().parent / "real"
 OURS = "sevmig"
+CLOCKLESS = ("none", "auto-converge")
 LARGEST = "largest"
 PATTERNS = {"uniform": "uniform", "zipf": "hot", "scan": "scan"}
 LONE_PAGE_US = 1003.0  # the firmware at time scale 1
@@ -24,6 +25,8 @@ MIB_PAGES = 256
 # libvirt here, so that predictions are held against QEMU's figure and this.
 OUTSIDE_MS = 20
 LEAST_MS = 20  # what is shorter on both sides is no difference
+MODELLED = ("total", "downtime", "guest_lost")
+MODEL_RUNS = 5  # of the simulation, by chance different
 
 
 # What a scenario has per second of the firmware's time, and what it has in such time.
@@ -128,23 +131,45 @@ def constants(scenario: Scenario, rows: list[dict]) -> Constants:
                      max(0, median(extra_us)))
 
 
-def simulated(scenario: Scenario, ours: dict, machine: Constants) -> dict | None:
-    """The same under our controller in the model, as busy and at the pace that was seen."""
-    if not ours["usual_pages_per_s"]:
-        return None
+def simulate(scenario: Scenario, ours: dict, machine: Constants, *more: str) -> list[dict]:
+    """The same in the model, as busy and at the pace that was seen."""
     busy = ()
     if scenario.is_paced:
         busy = ("--set", f"load.busy={min(1, max(0.001, ours['usual_busy'])):.3f}")
-    row = json.loads(bench_sim.run(
+    rows = json.loads(bench_sim.run(
         bench_sim.CTL, "simulate", "--json", "--workload", scenario.path,
         "--set", f"load.writes-per-s={ours['usual_pages_per_s']:.0f}",
         *busy,
         "--set", f"firmware.extra-us={machine.extra_us:.1f}",
         "--set", f"host.device-ms={machine.device_ms:.1f}",
         "--set", f"host.outside-ms={machine.outside_ms:.1f}",
-        "--set", f"host.known-fixed-ms={machine.device_ms:.1f}"))[0]
-    return {"total_ms": row["total_us"] / 1e3, "downtime_ms": row["downtime_us"] / 1e3,
-            "guest_lost_ms": row["guest_lost_us"] / 1e3}
+        "--set", f"host.known-fixed-ms={machine.device_ms:.1f}", *more))
+    return [{"controller": row["controller"], "batch": row["batch"], "completed": row["completed"],
+             **{f"{key}_ms": row[f"{key}_us"] / 1e3 for key in MODELLED}} for row in rows]
+
+
+def simulated(scenario: Scenario, ours: dict, machine: Constants) -> dict | None:
+    """The medians under our controller, of some guests of that kind; None: an idle one has no pace."""
+    if not ours["usual_pages_per_s"]:
+        return None
+    rows = [simulate(scenario, ours, machine, "--seed", str(seed))[0] for seed in range(MODEL_RUNS)]
+    return {f"{key}_ms": statistics.median(row[f"{key}_ms"] for row in rows) for key in MODELLED}
+
+
+def peers_errors(scenario: Scenario, rows: list[dict], machine: Constants) -> dict[str, dict]:
+    """Of the model for each peer without a clock of its own that came to an end in both."""
+    ours = next(r for r in rows if r["controller"] == OURS)
+    if not ours["usual_pages_per_s"] or len(rows) == 1:
+        return {}
+    models = {(r["controller"], r["batch"]): r
+              for r in simulate(scenario, ours, machine, "--compare") if r["completed"]}
+    return {f"{r['controller']} {r['batch']}": model_errors(models[r["controller"], r["batch"]], r)
+            for r in rows if r["controller"] in CLOCKLESS and r["completed"]
+            and (r["controller"], r["batch"]) in models}
+
+
+def model_errors(model: dict, real: dict) -> dict[str, float]:
+    return {f"{key}_ms": error(model[f"{key}_ms"], real[f"{key}_ms"]) for key in MODELLED}
 
 
 def error(model: float, real: float) -> float:
@@ -173,7 +198,8 @@ def compare(scenario: Scenario, rows: list[dict], machine: Constants) -> dict:
         "best_peer": shipped and shipped["controller"],
         "best_batched_peer": batched and batched["controller"],
         "model": model,
-        "model_errors": model and {key: error(model[key], ours[key]) for key in model},
+        "model_errors": model and model_errors(model, ours),
+        "peers_model_errors": peers_errors(scenario, rows, machine),
     }
 
 
@@ -182,6 +208,7 @@ def summary(comparisons: dict[str, dict]) -> dict:
         return [c[key] for c in comparisons.values() if c[key] is not None]
 
     errors = [e for c in comparisons.values() for e in (c["model_errors"] or {}).values()]
+    peers = [e for c in comparisons.values() for row in c["peers_model_errors"].values() for e in row.values()]
     return {
         "goal_met_ratio": statistics.fmean(all_of("goal_met")),
         "total_vs_best_peer_geomean": geomean(all_of("total_vs_peer")),
@@ -193,6 +220,8 @@ def summary(comparisons: dict[str, dict]) -> dict:
         "downtime_prediction_error_worst": max(all_of("prediction_error")),
         "sim_vs_real_error_max": max(errors, default=None),
         "sim_vs_real_error_median": statistics.median(errors) if errors else None,
+        "sim_vs_real_peers_error_max": max(peers, default=None),
+        "sim_vs_real_peers_error_median": statistics.median(peers) if peers else None,
     }
 
 

@@ -95,6 +95,16 @@ class Comparison(unittest.TestCase):
                                   real.Constants(5.0, 0.0, 0.0))["guest_lost_ms"]
         self.assertGreater(lost_ms(0.1), 1.1 * lost_ms(0.8))
 
+    def test_peers_without_a_clock_are_held_against_the_model(self):
+        paced = {"usual_pages_per_s": 15000.0, "usual_busy": 0.4}
+        rows = [row(OURS, "chosen", 2000.0, 50.0, **paced), row("none", LARGEST, 2000.0, 200.0, **paced),
+                row("none", "1", 15000.0, 0.0, completed=False, **paced),
+                row("nova", LARGEST, 2000.0, 200.0, **paced)]
+        found = real.peers_errors(Scenario(SCENARIOS / "paced.scenario"), rows, real.Constants(3.3, 2.4, 4.0))
+        self.assertEqual(list(found), ["none largest"])
+        self.assertEqual(list(found["none largest"]), ["total_ms", "downtime_ms", "guest_lost_ms"])
+        self.assertLess(found["none largest"]["total_ms"], 0.2)
+
     def test_a_migration_that_failed_once_has_not_completed(self):
         rows = [row("none", "1", total, 50.0, completed=total < 3000) for total in (1e3, 2e3, 4e3)]
         median = real.median_row(rows)
