@@ -109,7 +109,7 @@ class Turns(TurnsCase):
 
     def test_sevmigd_is_killed(self):
         """Nobody stays held, and who comes after it takes up the turns."""
-        fleet = self.fleet((88, 96, 104), "orphan-")
+        fleet = self.fleet((150, 160, 170), "orphan-")  # none has left before sevmigd is back
         unders = self.migrate_all(fleet)
         wait_until("one waits", lambda: self.any_held(fleet))
         kill_daemon(self.source, "sevmigd")
