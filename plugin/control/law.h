@@ -21,6 +21,10 @@
  * stop begins, and in which of the throttle's stops it finds a vCPU, is chance. */
 #define SEVMIG_AIM 0.88
 
+/* A second of migration weighs this against a second of one vCPU's life, where no duration goal
+ * says what time is worth. */
+#define SEVMIG_TIME_WORTH 0.1
+
 /* A bitmap sync takes so long for each GiB of memory, once before QEMU stops the guest and once
  * more when it has: an upper bound for what the kernel does. With emulated guests of 12 GiB it is
  * below 0.1 ms a GiB. */

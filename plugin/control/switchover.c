@@ -33,7 +33,6 @@
 #define SYNC_STEP_US 50000
 #define SYNC_ENDS 1.25 /* intervals before its end a pass is left to end with a sync of its own */
 
-#define TIME_WORTH 0.1    /* of total time, in guest time lost: as plans are compared */
 #define WORTH_WAITING 0.5 /* less downtime for the time that it takes */
 #define WAIT_SHARE 0.15   /* of the goal: less is not worth a tick */
 #define WAIT_GOALS 1      /* so many times the goal: by then what is left has been sent */
@@ -183,7 +182,7 @@ waiting_wins(SevmigControl *self)
 {
     const SevmigOutlook *o = &self->outlook;
     double lost = self->vcpus.throttle_percent / 100.0;
-    double gain = 1 - (1 + TIME_WORTH) * o->regrowth - lost;
+    double gain = 1 - (1 + SEVMIG_TIME_WORTH) * o->regrowth - lost;
     double left_us = o->downtime_us - o->plant.fixed_us - o->dirtied_us; /* of this pass */
 
     if (self->could_stop_us == 0)

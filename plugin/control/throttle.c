@@ -19,9 +19,7 @@
 #define LEAKS 1.5
 #define SLICE_MOST_US 10000 /* QEMU's own; longer ones only make the stops longer */
 
-/* A second of migration weighs this against a second of one vCPU's life, where no duration goal
- * says what time is worth; with a goal that is met, finishing earlier is worth next to nothing. */
-#define TIME_WORTH 0.1
+/* With a duration goal that is met, finishing earlier is worth next to nothing. */
 #define TIME_WORTH_GOAL_MET 0.05
 #define MISSED_FIRST 1e6 /* score of missing what ranks first */
 #define MISSED_SECOND 1e3
@@ -90,7 +88,7 @@ plan_score(const SevmigControl *self, const SevmigPlan *plan)
     bool duration = self->params.duration_goal_us > 0;
     bool slowdown_first = sevmig_law_outranks(self, SEVMIG_GOAL_SLOWDOWN, SEVMIG_GOAL_DURATION);
     double late = duration ? fmax(0, plan->total_us - fmax(0, sevmig_law_time_left_us(self))) : 0;
-    double worth = duration && late <= 0 ? TIME_WORTH_GOAL_MET : TIME_WORTH;
+    double worth = duration && late <= 0 ? TIME_WORTH_GOAL_MET : SEVMIG_TIME_WORTH;
 
     return plan->lost_us + worth * plan->total_us +
            late * (slowdown_first ? MISSED_SECOND : MISSED_FIRST) +
