@@ -21,7 +21,7 @@ from pathlib import Path
 from lab import heartbeat
 from lab.console import Console
 
-from .bench_sim import BUILD, show
+from .bench_sim import BUILD, scenario_files, show
 from .real import LARGEST, OURS, SCENARIOS, Constants, Scenario, compare, constants, medians, summary
 from .rig import Rig, now_us, tiny_guest
 from .runner import run_whole, whole_parser
@@ -163,9 +163,7 @@ def show_model(comparisons: dict[str, dict], console: Console) -> None:
 
 
 def measure(options, console: Console) -> dict:
-    files = sorted(p for p in SCENARIOS.glob("*.scenario") if options.only in p.stem)
-    if not files:
-        raise RuntimeError(f"no scenario has '{options.only}' in its name")
+    files = scenario_files(SCENARIOS, options.only)
     with tempfile.TemporaryDirectory(prefix="sevmig-") as directory:
         return measure_all(files, Path(directory), options, console)
 

@@ -170,10 +170,11 @@ def print_tables(scenarios, comparisons):
               + " ".join(f"{show(figure):>6}" for figure in figures) + missed)
 
 
-def scenario_files(options):
-    files = sorted(path for path in SCENARIOS.glob("*.scenario") if options.only in path.stem)
+def scenario_files(directory, text):
+    """Those with that text in their names."""
+    files = sorted(path for path in directory.glob("*.scenario") if text in path.stem)
     if not files:
-        raise RuntimeError(f"no scenario has '{options.only}' in its name")
+        raise RuntimeError(f"no scenario has '{text}' in its name")
     return files
 
 
@@ -184,7 +185,7 @@ def memory_mib(path):
 
 
 def measure(options):
-    files = scenario_files(options)
+    files = scenario_files(SCENARIOS, options.only)
     by_size = sorted(files, key=memory_mib, reverse=True)  # the largest takes as long as all others
     rows = in_parallel("scenarios", simulate, [[path] for path in by_size])
     steps = in_parallel("decisions timed", measure_with, [["steps", path] for path in files])
@@ -231,7 +232,7 @@ def without_part(rows, part):
 
 def measure_ablation(options):
     """Each part of the law left out, one at a time."""
-    files = scenario_files(options)
+    files = scenario_files(SCENARIOS, options.only)
     rows = in_parallel("scenarios", measure_with, [["without", path] for path in files])
     parts = {part: without_part(rows, part)
              for part in dict.fromkeys(row["without"] for row in rows) if part != "nothing"}

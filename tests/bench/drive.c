@@ -302,7 +302,6 @@ steer(Drive *self, double limit_s, GError **error)
     gboolean told = FALSE;
 
     self->last_us = self->begun_us + (gint64)(limit_s * 1e6);
-
     while (self->ended_us == 0) {
         if (g_get_monotonic_time() > self->last_us && !self->aborted) {
             self->last_us = G_MAXINT64;
