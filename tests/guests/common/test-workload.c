@@ -115,6 +115,31 @@ test_backlog_is_bounded(void)
     free(f.pages);
 }
 
+/* A fifth of the pages takes most writes, every page some, and the hottest are not side by side. */
+static void
+test_hot_pages_are_few_and_scattered(void)
+{
+    const uint32_t often = 200; /* of 20000 writes, 312 on average */
+    uint32_t hot = 0, beside = 0;
+    uint64_t writes = 0;
+    struct fixture f;
+
+    setup(&f, "pattern=hot rate=10000 verify=0");
+    run(&f, 1, 2 * SECOND_US);
+    for (uint32_t i = 0; i < PAGES; i++) {
+        assert(f.gens[i] > 0);
+        if (f.gens[i] <= often)
+            continue;
+        hot++;
+        writes += f.gens[i];
+        beside += i > 0 && f.gens[i - 1] > often;
+    }
+    assert(hot >= 8 && hot <= 16);
+    assert(writes > f.w.written_pages * 7 / 10);
+    assert(beside < hot / 2);
+    free(f.pages);
+}
+
 static void
 test_time_does_not_go_back(void)
 {
@@ -175,6 +200,7 @@ main(void)
         {"every kind of damage is seen", test_every_kind_of_damage_is_seen},
         {"a lost write is seen by the sum", test_a_lost_write_is_seen_by_the_sum},
         {"backlog is bounded", test_backlog_is_bounded},
+        {"hot pages are few and scattered", test_hot_pages_are_few_and_scattered},
         {"time does not go back", test_time_does_not_go_back},
         {"parameters", test_parameters},
         {"lines", test_lines},

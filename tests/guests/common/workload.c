@@ -248,12 +248,35 @@ pattern_now(const struct workload *w, uint64_t now_us)
     return phases[wl_div(wl_div(now_us, 1000), w->p.phase_ms) % 4];
 }
 
+/* Where the hottest slots lie: anywhere, as in a guest that has run for a while. Each slot once:
+ * every step is a bijection of as many bits as n needs, and is taken again until it hits below n.
+ */
+static uint32_t
+scatter(uint32_t slot, uint32_t n)
+{
+    uint32_t mask = n - 1, half = 1;
+
+    for (uint32_t shift = 1; shift < 32; shift *= 2)
+        mask |= mask >> shift;
+    while (half < 16 && mask >> (2 * half))
+        half++;
+    do {
+        slot = (slot + 0x7F4A7C15u) & mask;
+        slot ^= slot >> half;
+        slot = (slot * 0x9E3779B1u) & mask;
+        slot ^= slot >> half;
+    } while (slot >= n);
+    return slot;
+}
+
 static uint32_t
 pick_hot(struct workload *w, uint32_t n)
 {
-    while (n >= 5 && random_below(w, 5) != 0)
-        n /= 5;
-    return random_below(w, n);
+    uint32_t hottest = n;
+
+    while (hottest >= 5 && random_below(w, 5) != 0)
+        hottest /= 5;
+    return scatter(random_below(w, hottest), n);
 }
 
 /* First page of the next request. Requests are aligned to their size, as buffers and objects are.

@@ -29,7 +29,8 @@
 enum wl_pattern {
     WL_IDLE,    /* no writes */
     WL_UNIFORM, /* every page of the working set equally often */
-    WL_HOT,     /* self-similar: four fifths of the writes go to one fifth, recursively */
+    WL_HOT,     /* self-similar: four fifths of the writes go to one fifth, recursively,
+                   which lies scattered over the working set */
     WL_SCAN,    /* one page after the other */
     WL_PHASES,  /* uniform, idle and scan in turn */
     WL_PATTERNS
