@@ -146,7 +146,7 @@ foresee_stop(SevmigControl *self, double lag_us)
     double late_us = sevmig_predict_page_us(&o->plant, remaining);
     bool settled = self->sweep.first || self->now_us - self->sweep.since_us >= SETTLED_US;
     double page_us = settled ? o->bulk_page_us : late_us;
-    double dirtied = dirtied_since_sync(self, lag_us), ahead_us, sent;
+    double dirtied = dirtied_since_sync(self, lag_us), ahead_us, sent, stop;
 
     /* A submission under way is among what remains, and half done on average. */
     sent = fmin(remaining, lag_us / (swept > 0 ? page_us : late_us) + batch / 2);
@@ -157,8 +157,10 @@ foresee_stop(SevmigControl *self, double lag_us)
         (dirtied_since_sync(self, lag_us + REGROWTH_US) - dirtied) * o->plant.page_us / REGROWTH_US;
     ahead_us = swept * page_us + (remaining - sent - swept) * late_us + o->dirtied_us;
     o->downtime_us = o->plant.fixed_us + ahead_us;
-    /* Even if the switchover finds a throttled vCPU's stop at its beginning. */
-    o->most_pages = ((double)self->goal_us - o->plant.fixed_us - stop_us(self) / 2) /
+    /* Half a stop of a throttled vCPU is reckoned with already. The switchover may find it at its
+     * beginning; once QEMU has found too much for that, in five cases of six is sure enough. */
+    stop = stop_us(self) / (self->stall.refused > 0 ? 3 : 2);
+    o->most_pages = ((double)self->goal_us - o->plant.fixed_us - stop) /
                     (ahead_us > 0 ? ahead_us / o->ahead_pages : o->plant.page_us);
     o->most_pages = fmax(ALLOWED_LEAST, o->most_pages);
     /* The last submission holds no more than there is. */

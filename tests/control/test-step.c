@@ -657,6 +657,27 @@ test_count(Fixture *f, gconstpointer data)
     g_assert_true(to_let_go(f));
 }
 
+/* A throttled vCPU may be found at the beginning of one of its stops; less sure of that, more pages
+ * are allowed once QEMU has refused to stop the guest. */
+static void
+test_refused(Fixture *f, gconstpointer data)
+{
+    double allowed, stop_us;
+
+    to_second_pass(f);
+    stop_us = (double)value_of(f, SEVMIG_ACTION_SLICE_US) *
+              (double)value_of(f, SEVMIG_ACTION_THROTTLE) /
+              (100 - (double)value_of(f, SEVMIG_ACTION_THROTTLE));
+    g_assert_cmpfloat(stop_us, >, 1000);
+    sevmig_outlook_stopped(f->control);
+    allowed = f->control->outlook.most_pages;
+    f->control->stall.refused = 1;
+    sevmig_outlook_stopped(f->control);
+    allowed = f->control->outlook.most_pages - allowed;
+    g_assert_cmpfloat(allowed * f->control->outlook.plant.page_us, >, 0.1 * stop_us);
+    g_assert_cmpfloat(allowed * f->control->outlook.plant.page_us, <, 0.3 * stop_us);
+}
+
 static void
 test_time(Fixture *f, gconstpointer data)
 {
@@ -710,6 +731,7 @@ main(int argc, char **argv)
         {"/step/wait", test_wait},
         {"/step/no-wait", test_no_wait},
         {"/step/count", test_count},
+        {"/step/refused", test_refused},
         {"/step/time", test_time},
     };
 
