@@ -37,6 +37,7 @@ typedef struct {
     double bulk_page_us;  /* wall cost of a page now */
     double sync_pages;    /* remaining at the newest sync */
     double pending_pages; /* remaining, plus what was dirtied since the newest sync */
+    double pass_us;       /* to send what remains */
     double ahead_pages;   /* the same when the actions of this step will be in force */
     double most_pages;    /* stop-and-copy may have to send them without missing the goal */
     double downtime_us;   /* if the guest stopped as soon as it can be told to */

@@ -148,6 +148,7 @@ foresee_stop(SevmigControl *self, double lag_us)
     double page_us = settled ? o->bulk_page_us : late_us;
     double dirtied = dirtied_since_sync(self, lag_us), ahead_us, sent, stop;
 
+    o->pass_us = swept * page_us + (remaining - swept) * late_us;
     /* A submission under way is among what remains, and half done on average. */
     sent = fmin(remaining, lag_us / (swept > 0 ? page_us : late_us) + batch / 2);
     swept = fmax(0, swept - sent);
@@ -199,7 +200,7 @@ sevmig_outlook_update(SevmigControl *self)
         fmax(ALLOWED_LEAST, (SEVMIG_AIM * (double)self->goal_us - o->plant.fixed_us) / page_us);
     o->bulk_page_us =
         sevmig_firmware_page_us(&self->firmware, batch, self->firmware.commands_per_page);
-    if (self->intake.new_sync) /* what was sent since then was there as well */
+    if (self->intake.new_sync || o->sync_pages <= 0) /* what was sent since was there as well */
         o->sync_pages = (double)s->remaining_pages +
                         fmax(0, (double)(self->now_us - self->intake.sync_at_us)) / o->bulk_page_us;
     o->pending_pages = (double)s->remaining_pages + dirtied_since_sync(self, 0);

@@ -266,7 +266,7 @@ interval_in_pass_us(const SevmigControl *self, double pass_us)
 void
 sevmig_sync_interval_decide(SevmigControl *self)
 {
-    double pass_us = (double)self->intake.last.remaining_pages * self->outlook.plant.page_us;
+    double pass_us = self->outlook.pass_us;
     double last = (double)sevmig_knobs_wanted(&self->knobs, SEVMIG_KNOB_SYNC_INTERVAL, 0);
     double interval;
 

@@ -657,6 +657,20 @@ test_count(Fixture *f, gconstpointer data)
     g_assert_true(to_let_go(f));
 }
 
+/* A first pass goes at the price of whole commands, not at that of the single pages a late one is
+ * made of: at the former this one is too short for a sync in it. */
+static void
+test_first_pass_price(Fixture *f, gconstpointer data)
+{
+    f->sample.private_pages = f->sample.remaining_pages = 40000;
+    send(f, SEVMIG_EVENT_START);
+    while (f->sample.remaining_pages > 2000) {
+        tick(f);
+        apply(f);
+        g_assert_null(find(f, SEVMIG_ACTION_SYNC_INTERVAL_US));
+    }
+}
+
 /* A throttled vCPU may be found at the beginning of one of its stops; less sure of that, more pages
  * are allowed once QEMU has refused to stop the guest. */
 static void
@@ -731,6 +745,7 @@ main(int argc, char **argv)
         {"/step/wait", test_wait},
         {"/step/no-wait", test_no_wait},
         {"/step/count", test_count},
+        {"/step/first-pass-price", test_first_pass_price},
         {"/step/refused", test_refused},
         {"/step/time", test_time},
     };

@@ -79,7 +79,7 @@ test_parts(gconstpointer directory)
     static const char *const telling[SEVMIG_PART_COUNT] = {
         [SEVMIG_PART_BATCH] = "idle-f5",          [SEVMIG_PART_GAP] = "paced-f8",
         [SEVMIG_PART_PRICE] = "paced-f5",         [SEVMIG_PART_JUMP] = "paced-f2",
-        [SEVMIG_PART_WAIT] = "uniform-f5",        [SEVMIG_PART_LULL] = "bursty-end",
+        [SEVMIG_PART_WAIT] = "uniform-f5",        [SEVMIG_PART_LULL] = "bursty-f2",
         [SEVMIG_PART_EFFECT] = "unresponsive-f5", [SEVMIG_PART_VCPU] = "one-writer-f5",
         [SEVMIG_PART_SYNCS] = "scan-f2",          [SEVMIG_PART_STOP] = "idle-f5",
         [SEVMIG_PART_HURRY] = "idle-f5",
