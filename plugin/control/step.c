@@ -339,7 +339,8 @@ may_tell(const SevmigControl *self, const SevmigEvent *event)
 }
 
 /* The call that takes actions to QEMU brings the next sample: it should be soon, but a law that
- * changes its mind at every sample must not call for ever. */
+ * changes its mind at every sample must not call for ever. Likewise where a goal was relaxed: what
+ * is left may be little enough for it already. */
 static int64_t
 next_wake_us(SevmigControl *self, bool told)
 {
@@ -357,6 +358,7 @@ SevmigPhase
 sevmig_control_step(SevmigControl *self, const SevmigEvent *event, SevmigActions *actions)
 {
     const char *broken;
+    unsigned relaxed = self->stall.relaxed;
     bool released = false;
     size_t before;
 
@@ -381,7 +383,7 @@ sevmig_control_step(SevmigControl *self, const SevmigEvent *event, SevmigActions
     before = actions->n;
     if (may_tell(self, event) || released)
         sevmig_knobs_tell(&self->knobs, actions, self->vcpus.cpu_index, self->vcpus.n);
-    actions->wake_us = next_wake_us(self, actions->n > before);
+    actions->wake_us = next_wake_us(self, actions->n > before || self->stall.relaxed != relaxed);
     return self->phase;
 }
 

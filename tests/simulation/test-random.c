@@ -18,10 +18,18 @@ test_random(void)
     }
 }
 
+/* One that ended worse than without control: it looked at a relaxed goal too late. */
+static void
+test_known(void)
+{
+    g_assert_cmpstr(random_check(1086), ==, NULL);
+}
+
 int
 main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/random/200", test_random);
+    g_test_add_func("/random/known", test_known);
     return g_test_run();
 }
