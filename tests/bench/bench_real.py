@@ -96,6 +96,7 @@ def measure_one(scenario: Scenario, steering: Steering) -> dict:
         "longest_stun_ms": told["longest_stun_us"] / 1e3, "bytes": told["bytes"],
         "throttle_percent": told["throttle_percent"], "batch_pages": told["batch_pages"],
         "limit_s": steering.limit_s, "fixed_us": told["fixed_us"], "usual_pages_per_s": usual, "usual_busy": busy,
+        "busy": told["busy"],
     }
 
 

@@ -45,6 +45,8 @@ typedef struct {
     guint64 predicted_us, goal_us, longest_stun_us;
     guint32 most_percent;
     gint64 begun_us, first_pass_us, ended_us;
+    gint64 free_from_us, free_us;          /* how long nothing throttled the guest ... */
+    guint64 free_from_cpu_us, free_cpu_us; /* ... and the CPU time it had then */
 } Drive;
 
 /*
@@ -199,6 +201,22 @@ step(Drive *self, SevmigEventType type, GError **error)
 }
 
 static void
+count_free(Drive *self, const QmpcSevStatus *status)
+{
+    gint64 now_us = g_get_monotonic_time();
+    guint64 cpu_us = 0;
+
+    for (gsize i = 0; i < status->n_vcpus; i++)
+        cpu_us += status->vcpus[i].cpu_us;
+    if (self->free_from_us == 0) {
+        self->free_from_us = now_us;
+        self->free_from_cpu_us = cpu_us;
+    }
+    self->free_us = now_us - self->free_from_us;
+    self->free_cpu_us = cpu_us - self->free_from_cpu_us;
+}
+
+static void
 take_status(Drive *self, const QmpcSevStatus *status)
 {
     guint32 percent = status->tune.vcpu_throttle_percent;
@@ -209,6 +227,8 @@ take_status(Drive *self, const QmpcSevStatus *status)
     for (gsize i = 0; i < self->sample.n_vcpus; i++)
         percent = MAX(percent, self->vcpus[i].throttle_percent);
     self->most_percent = MAX(self->most_percent, percent);
+    if (self->most_percent == 0)
+        count_free(self, status);
     if (percent > 0 && percent < 100)
         self->longest_stun_us = MAX(self->longest_stun_us, (guint64)status->tune.throttle_slice_us *
                                                                percent / (100 - percent));
@@ -334,7 +354,7 @@ report(Drive *self, GError **error)
     printf("{\"completed\": %s, \"aborted\": %s, \"paused\": %s, \"begun_us\": %" G_GINT64_FORMAT
            ", \"first_pass_us\": %" G_GINT64_FORMAT ", \"total_us\": %" G_GINT64_FORMAT
            ", \"qemu_downtime_us\": %" G_GUINT64_FORMAT
-           ", \"throttled_us\": %.0f, \"fixed_us\": %" G_GUINT64_FORMAT
+           ", \"throttled_us\": %.0f, \"busy\": %.3f, \"fixed_us\": %" G_GUINT64_FORMAT
            ", \"bytes\": %" G_GUINT64_FORMAT ", \"predicted_downtime_us\": %" G_GUINT64_FORMAT
            ", \"goal_us\": %" G_GUINT64_FORMAT ", \"longest_stun_us\": %" G_GUINT64_FORMAT
            ", \"throttle_percent\": %u, \"batch_pages\": %u}\n",
@@ -342,6 +362,7 @@ report(Drive *self, GError **error)
            self->aborted ? "true" : "false", self->paused ? "true" : "false", self->begun_us,
            (self->first_pass_us ? self->first_pass_us : self->ended_us) - self->begun_us,
            self->ended_us - self->begun_us, status.switchover.downtime_us, throttled_us,
+           (double)self->free_cpu_us / (double)MAX(self->free_us, 1),
            status.switchover.stop_us + status.switchover.device_us + status.switchover.finish_us,
            status.send.bytes, self->predicted_us, self->goal_us, self->longest_stun_us,
            self->most_percent, self->sample.batch_pages);

@@ -15,7 +15,7 @@ def row(controller, batch, total_ms, downtime_ms, **more):
     return {"controller": controller, "batch": batch, "completed": True, "total_ms": total_ms,
             "first_pass_ms": 1000.0, "downtime_ms": downtime_ms, "downtime_goal_ms": 200.0,
             "qemu_downtime_ms": downtime_ms, "downtime_predicted_ms": downtime_ms + 20.0,
-            "guest_lost_ms": 100.0, "usual_pages_per_s": None, "usual_busy": 0.5, "fixed_us": 9000, **more}
+            "guest_lost_ms": 100.0, "usual_pages_per_s": None, "usual_busy": 0.5, "busy": 0.5, "fixed_us": 9000, **more}
 
 
 class Scenarios(unittest.TestCase):
@@ -86,6 +86,13 @@ class Comparison(unittest.TestCase):
         plain = model()
         self.assertAlmostEqual(model(outside_ms=50.0)["downtime_ms"] - plain["downtime_ms"], 50, delta=1)
         self.assertGreater(model(extra_us=20.0)["total_ms"], 1.2 * plain["total_ms"])
+
+    def test_the_model_s_guest_has_as_much_of_a_cpu(self):
+        def lost_ms(busy):
+            scan = row(OURS, "chosen", 1.0, 1.0, usual_pages_per_s=30000.0, usual_busy=1.0, busy=busy)
+            rows = real.simulate(Scenario(SCENARIOS / "wide.scenario"), scan, real.Constants(5.0, 0.0, 0.0))
+            return rows[0]["guest_lost_ms"]
+        self.assertLess(lost_ms(0.5), 0.95 * lost_ms(1.0))
 
     def test_the_model_is_as_busy_as_the_guest_was(self):
         """Of one that sleeps between its writes more must be withheld before it writes less."""
