@@ -254,12 +254,9 @@ pattern_now(const struct workload *w, uint64_t now_us)
 static uint32_t
 scatter(uint32_t slot, uint32_t n)
 {
-    uint32_t mask = n - 1, half = 1;
+    uint32_t bits = n > 1 ? 32 - (uint32_t)__builtin_clz(n - 1) : 1, half = (bits + 1) / 2;
+    uint32_t mask = UINT32_MAX >> (32 - bits);
 
-    for (uint32_t shift = 1; shift < 32; shift *= 2)
-        mask |= mask >> shift;
-    while (half < 16 && mask >> (2 * half))
-        half++;
     do {
         slot = (slot + 0x7F4A7C15u) & mask;
         slot ^= slot >> half;
