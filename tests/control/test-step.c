@@ -85,6 +85,15 @@ value_of(const Fixture *f, SevmigActionType type)
     return action->value;
 }
 
+/* Of a vCPU, by the throttle that was decided. */
+static gint64
+longest_stop_us(const Fixture *f)
+{
+    gint64 percent = value_of(f, SEVMIG_ACTION_THROTTLE);
+
+    return value_of(f, SEVMIG_ACTION_SLICE_US) * percent / (100 - percent);
+}
+
 /* Applies what was decided, as QEMU would. */
 static void
 apply(Fixture *f)
@@ -193,15 +202,14 @@ test_batch_fixed(Fixture *f, gconstpointer data)
 static void
 test_throttle(Fixture *f, gconstpointer data)
 {
-    gint64 percent, slice;
+    gint64 percent;
 
     to_second_pass(f);
     g_assert_cmpint(f->control->phase, ==, SEVMIG_PHASE_CONVERGING);
     percent = value_of(f, SEVMIG_ACTION_THROTTLE);
-    slice = value_of(f, SEVMIG_ACTION_SLICE_US);
     g_assert_cmpint(percent, >, 0);
     g_assert_cmpint(percent, <=, 95);
-    g_assert_cmpint(slice * percent / (100 - percent), <=, 100000);
+    g_assert_cmpint(longest_stop_us(f), <=, 100000);
 }
 
 static void
@@ -679,9 +687,7 @@ test_refused(Fixture *f, gconstpointer data)
     double allowed, stop_us;
 
     to_second_pass(f);
-    stop_us = (double)value_of(f, SEVMIG_ACTION_SLICE_US) *
-              (double)value_of(f, SEVMIG_ACTION_THROTTLE) /
-              (100 - (double)value_of(f, SEVMIG_ACTION_THROTTLE));
+    stop_us = (double)longest_stop_us(f);
     g_assert_cmpfloat(stop_us, >, 1000);
     sevmig_outlook_stopped(f->control);
     allowed = f->control->outlook.most_pages;
