@@ -6,6 +6,7 @@ from __future__ import annotations
 import statistics
 
 from .plot import Curve, Plot
+from .theory import PAGE_US
 
 # Throttle alone: one page a submission. Batches alone: the policy allows no throttle.
 CASES = {"neither": (("batch",), 0), "batch": ((), 0), "throttle": (("batch",), 95), "both": ((), 95)}
@@ -43,7 +44,7 @@ def scenario_text(mib_s: float, scale: int, case: str) -> str:
     """A guest that writes so much at time scale 1, as a scenario of the simulation."""
     return SCENARIO.format(
         memory=GUEST_MIB, working_set=WORKING_SET_MIB, rate=mib_s * scale * PAGES_PER_MIB,
-        page_us=1003 / scale, goal=GOAL_MS[scale], most=GOAL_MOST_MS, ceiling=CASES[case][1])
+        page_us=PAGE_US / scale, goal=GOAL_MS[scale], most=GOAL_MOST_MS, ceiling=CASES[case][1])
 
 
 def medians(rows: list[dict]) -> list[dict]:

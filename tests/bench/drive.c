@@ -26,7 +26,6 @@
 #define CALL_MS 30000
 #define LEASE_MS 10000
 #define LOOK_US 500000 /* where a controller asks for nothing */
-#define PAGE_US 1003.0 /* of the firmware for which peers were made */
 
 typedef struct {
     QmpcClient *client;
@@ -373,6 +372,7 @@ int
 main(int argc, char **argv)
 {
     g_autoptr(GError) error = NULL;
+    SevmigSimScenario usual; /* with the firmware for which peers were made */
     Drive self = {0};
     gboolean done;
 
@@ -385,7 +385,8 @@ main(int argc, char **argv)
     self.state = g_malloc0(self.controller->size());
     self.controller->init(self.state);
     done = sevmig_sim_scenario_load(argv[3], &self.scenario, &error);
-    self.clock = self.controller->view ? 1 : PAGE_US / self.scenario.page_us;
+    sevmig_sim_scenario_default(&usual);
+    self.clock = self.controller->view ? 1 : usual.page_us / self.scenario.page_us;
     self.scenario.params.fixed_downtime_us = strtoull(argv[7], NULL, 10);
     for (int i = 8; i < argc; i++) {
         for (guint part = 0; part < SEVMIG_PART_COUNT; part++) {

@@ -12,20 +12,19 @@ from pathlib import Path
 
 from . import bench_sim
 from .bench_sim import geomean, ratio
+from .theory import PAGE_US
 
 SCENARIOS = Path(__file__).resolve().parent / "real"
 OURS = "sevmig"
 CLOCKLESS = ("none", "auto-converge")
 LARGEST = "largest"
 PATTERNS = {"uniform": "uniform", "zipf": "hot", "scan": "scan"}
-LONE_PAGE_US = 1003.0  # the firmware at time scale 1
 MIB_PAGES = 256
 # What the controller reckons with beside QEMU's own downtime: libvirt's part, measured. There is no
 # libvirt here, so that predictions are held against QEMU's figure and this.
 OUTSIDE_MS = 20
 LEAST_MS = 20  # what is shorter on both sides is no difference
 MODELLED = ("total", "downtime", "guest_lost")
-BUSY = 0.5  # more of a vCPU than this is no idle guest's
 MODEL_RUNS = 5  # of the simulation, by chance different
 
 
@@ -61,7 +60,7 @@ class Scenario:
 
     @property
     def time_scale(self) -> int:
-        return round(LONE_PAGE_US / self._keys().getfloat("firmware", "page-us"))
+        return round(PAGE_US / self._keys().getfloat("firmware", "page-us"))
 
     @property
     def goal_ms(self) -> float:
@@ -128,7 +127,7 @@ def simulate(scenario: Scenario, ours: dict, machine: Constants, *more: str) -> 
     busy, pace = (), ours["usual_pages_per_s"]
     if scenario.is_paced:
         busy = ("--set", f"load.busy={min(1, max(0.001, ours['usual_busy'])):.3f}")
-    elif ours["usual_busy"] > BUSY:
+    else:
         pace *= ours["busy"] / ours["usual_busy"]
     rows = json.loads(bench_sim.run(
         bench_sim.CTL, "simulate", "--json", "--workload", scenario.path,
