@@ -27,6 +27,7 @@
 #define CURVE_FROM_US 10000.0
 #define CURVE_TO_US 100e6
 #define CURVE_STEP 1.5
+#define STEP_RUNS 5
 
 static int
 compare(gconstpointer a, gconstpointer b)
@@ -47,21 +48,33 @@ load(const char *path, SevmigSimScenario *s)
     return FALSE;
 }
 
+/* The same run decides the same each time. What a decision takes is the least of its times: the
+ * machine, which does other things as well, only adds to it. */
 static int
 measure_steps(char **arguments)
 {
-    g_autoptr(GArray) step_ns = g_array_new(FALSE, FALSE, sizeof(double));
-    const SevmigSimRun ours = {.controller = &sevmig_sim_steered, .step_ns = step_ns};
+    g_autoptr(GArray) least_ns = g_array_new(FALSE, FALSE, sizeof(double));
     SevmigSimScenario s;
-    SevmigSimResult result;
 
     if (!load(arguments[0], &s))
         return 2;
-    sevmig_sim_run(&s, &ours, &result);
-    g_array_sort(step_ns, compare);
+    for (int i = 0; i < STEP_RUNS; i++) {
+        g_autoptr(GArray) step_ns = g_array_new(FALSE, FALSE, sizeof(double));
+        const SevmigSimRun ours = {.controller = &sevmig_sim_steered, .step_ns = step_ns};
+        SevmigSimResult result;
+
+        sevmig_sim_run(&s, &ours, &result);
+        if (i == 0)
+            g_array_append_vals(least_ns, step_ns->data, step_ns->len);
+        g_assert(step_ns->len == least_ns->len);
+        for (guint k = 0; k < step_ns->len; k++)
+            g_array_index(least_ns, double, k) =
+                MIN(g_array_index(least_ns, double, k), g_array_index(step_ns, double, k));
+    }
+    g_array_sort(least_ns, compare);
     printf("{\"step_ns_p50\": %.0f, \"step_ns_p99\": %.0f, \"steps\": %u}\n",
-           g_array_index(step_ns, double, step_ns->len / 2),
-           g_array_index(step_ns, double, (guint)(step_ns->len * 0.99)), step_ns->len);
+           g_array_index(least_ns, double, least_ns->len / 2),
+           g_array_index(least_ns, double, (guint)(least_ns->len * 0.99)), least_ns->len);
     return 0;
 }
 
