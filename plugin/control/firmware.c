@@ -51,19 +51,26 @@ smooth(double *average, double value, bool first)
 static void
 solve(SevmigFirmware *self)
 {
-    double unit[3], value[3] = {1, 1, 1};
+    double unit[3], a[3][3], inverse[3], y[3], value[3] = {1, 1, 1};
 
     for (int i = 0; i < 3; i++)
         unit[i] = prior[i] * self->scale / self->page_us;
+    for (int i = 0; i < 3; i++) {
+        y[i] = self->xy[i] / self->page_us * unit[i] + PULL;
+        for (int j = 0; j < 3; j++)
+            a[i][j] = self->xx[i][j] * unit[i] * unit[j];
+        inverse[i] = 1 / (a[i][i] + PULL);
+    }
     for (int round = 0; round < 24; round++) {
         for (int i = 0; i < 3; i++) {
-            double rest = self->xy[i] / self->page_us * unit[i] + PULL;
+            double rest = y[i], found;
 
             for (int j = 0; j < 3; j++) {
                 if (j != i)
-                    rest -= self->xx[i][j] * unit[i] * unit[j] * value[j];
+                    rest -= a[i][j] * value[j];
             }
-            value[i] = fmax(LEAST, rest / (self->xx[i][i] * unit[i] * unit[i] + PULL));
+            found = rest * inverse[i];
+            value[i] = found > LEAST ? found : LEAST;
         }
     }
     self->a_submit_us = value[0] * prior[0] * self->scale;

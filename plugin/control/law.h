@@ -43,7 +43,6 @@ typedef struct {
     double downtime_us;   /* if the guest stopped as soon as it can be told to */
     double dirtied_us;    /* the part of it that nobody has counted yet */
     double regrowth;      /* of it, for each microsecond that the stop is put off */
-    double eta_us;
     double dirty_pages_per_s;
 } SevmigOutlook;
 
@@ -163,6 +162,8 @@ double sevmig_law_time_left_us(const SevmigControl *self);
 /* What the guest did since the newest sync. First of all that a sample brings. */
 void sevmig_outlook_count(SevmigControl *self);
 void sevmig_outlook_update(SevmigControl *self);
+/* Until the guest runs on the other side, as it goes; 0: not known. */
+double sevmig_outlook_eta_us(const SevmigControl *self);
 /* What a bitmap sync of this guest takes. */
 double sevmig_outlook_sync_us(const SevmigControl *self);
 /* The guest has stopped: how far it came since the newest sample is known. */

@@ -69,11 +69,10 @@ dirtied_since_sync(const SevmigControl *self, double later_us)
            fmax(0, 1 - (double)s->remaining_pages / all);
 }
 
-static double
-eta_us(const SevmigControl *self)
+double
+sevmig_outlook_eta_us(const SevmigControl *self)
 {
     const SevmigOutlook *o = &self->outlook;
-    const SevmigSample *s = &self->intake.last;
     unsigned percent = self->vcpus.throttle_percent;
     SevmigPlan plan;
     double pages = o->pending_pages, first_us = 0;
@@ -81,7 +80,7 @@ eta_us(const SevmigControl *self)
     if (!self->intake.valid || !sevmig_dirty_known(&self->dirty))
         return !self->intake.late ? pages * o->bulk_page_us : 0;
     if (!self->intake.late) { /* the rest of the first pass runs at the bulk rate */
-        first_us = (double)s->remaining_pages * o->bulk_page_us;
+        first_us = o->pass_us;
         pages = sevmig_dirty_pages(&self->dirty, first_us * sevmig_vcpus_running(&self->vcpus, 0));
     }
     sevmig_predict_plan(&o->plant, pages, percent, percent, &plan);
@@ -208,7 +207,6 @@ sevmig_outlook_update(SevmigControl *self)
     /* The guest runs on while QEMU looks whether it may stop. */
     lag_us = TURN_US + sevmig_outlook_sync_us(self);
     foresee_stop(self, self->phase == SEVMIG_PHASE_SWITCHOVER ? lag_us : CALL_US + lag_us);
-    o->eta_us = eta_us(self);
 }
 
 void

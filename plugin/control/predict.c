@@ -17,14 +17,19 @@ sevmig_predict_page_us(const SevmigPlant *plant, double pages)
     return plant->page_us + (plant->dense_us - plant->page_us) * pow(fmin(1, part), SEVMIG_SPARSER);
 }
 
+static double
+dirtied_in(const SevmigPlant *plant, double wall_us, unsigned percent)
+{
+    double running = sevmig_vcpus_running(plant->vcpus, percent);
+
+    return sevmig_dirty_pages(plant->dirty,
+                              wall_us * running * (percent > 0 ? plant->vcpus->gain : 1));
+}
+
 double
 sevmig_predict_pass(const SevmigPlant *plant, double pages, unsigned percent)
 {
-    double guest_us = pages * sevmig_predict_page_us(plant, pages) *
-                      sevmig_vcpus_running(plant->vcpus, percent) *
-                      (percent > 0 ? plant->vcpus->gain : 1);
-
-    return sevmig_dirty_pages(plant->dirty, guest_us);
+    return dirtied_in(plant, pages * sevmig_predict_page_us(plant, pages), percent);
 }
 
 double
@@ -69,7 +74,7 @@ sevmig_predict_plan(const SevmigPlant *plant, double pages, unsigned first_perce
 
         total += wall_us;
         lost += wall_us * percent / 100;
-        pages = sevmig_predict_pass(plant, pages, percent);
+        pages = dirtied_in(plant, wall_us, percent);
         percent = rest_percent;
     }
     plan->reaches = pages <= plant->allowed_pages;

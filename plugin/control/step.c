@@ -433,6 +433,6 @@ sevmig_control_view(const SevmigControl *self, SevmigView *view)
     view->guest_lost_us = (uint64_t)self->vcpus.lost_us + self->downtime_us;
     if (o->known && !final) {
         view->predicted_downtime_us = (uint64_t)fmin(o->downtime_us, 1e15);
-        view->eta_us = (uint64_t)fmin(o->eta_us, 1e15);
+        view->eta_us = (uint64_t)fmin(sevmig_outlook_eta_us(self), 1e15);
     }
 }

@@ -127,8 +127,8 @@ try_plan(const SevmigControl *self, unsigned first, unsigned rest, unsigned now,
 static Choice
 cheapest(const SevmigControl *self, unsigned least, unsigned most, unsigned now)
 {
-    const unsigned percents[] = {least, least + (most - least) / 3, least + (most - least) * 2 / 3,
-                                 most, now};
+    const unsigned percents[] = {now, least, least + (most - least) / 3,
+                                 least + (most - least) * 2 / 3, most};
     Choice best = {INFINITY, least};
     bool wait = sevmig_law_has(self, SEVMIG_PART_WAIT) && may_wait(self);
 
@@ -137,7 +137,8 @@ cheapest(const SevmigControl *self, unsigned least, unsigned most, unsigned now)
     for (size_t i = 0; i < sizeof(percents) / sizeof(percents[0]); i++) {
         unsigned percent = percents[i];
 
-        if (percent == 0 || percent < least || percent > most)
+        if (percent == 0 || percent < least || percent > most ||
+            (i > 0 && (percent == now || percent == percents[i - 1])))
             continue;
         try_plan(self, percent, percent, now, &best);
         if (wait)
@@ -422,7 +423,7 @@ sevmig_throttle_decide(SevmigControl *self)
     SevmigThrottle *t = &self->throttle;
     unsigned now = t->wanted_percent;
     unsigned least, target;
-    char why[120];
+    char why[120] = "as it is";
 
     watch_leak(self);
     if (!self->intake.late || !sevmig_dirty_known(&self->dirty) ||
@@ -448,6 +449,7 @@ sevmig_throttle_decide(SevmigControl *self)
     if (target < now)
         t->lowered_at_us = self->now_us;
     t->raised += target > now;
-    explain(self, target, least, why, sizeof(why));
+    if (target != now || sevmig_knobs_wanted(&self->knobs, SEVMIG_KNOB_THROTTLE, -1) < 0)
+        explain(self, target, least, why, sizeof(why));
     sevmig_throttle_want(self, target, why);
 }

@@ -93,7 +93,7 @@ tabulate(SevmigVcpus *self)
     for (int p = 0; p < SEVMIG_PERCENTS; p++) {
         flat -= full[p];
         steep += bitten[p];
-        self->rate_at[p] = fmax(0, flat) + steep * (100 - p) / 100.0;
+        self->rate_at[p] = (flat > 0 ? flat : 0) + steep * (100 - p) / 100.0;
     }
 }
 
