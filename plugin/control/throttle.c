@@ -199,7 +199,7 @@ slew(unsigned now, unsigned target, unsigned least, unsigned most)
 static bool
 is_fickle(const SevmigControl *self)
 {
-    return self->throttle.raised >= RAISED_FREELY &&
+    return self->throttle.raised >= RAISED_FREELY && self->throttle.lowered_at_us > 0 &&
            self->now_us - self->throttle.lowered_at_us < RAISE_AGAIN_US;
 }
 

@@ -100,6 +100,52 @@ test_parts(gconstpointer directory)
     }
 }
 
+#define LATER_US G_GINT64_CONSTANT(1000000000000)
+
+/* Our controller on a host that has been up for days. */
+static SevmigPhase
+step_later(gpointer state, const SevmigEvent *event, SevmigActions *actions)
+{
+    SevmigEvent later = *event;
+    SevmigPhase phase;
+
+    later.now_us += LATER_US;
+    phase = sevmig_sim_steered.step(state, &later, actions);
+    if (actions->wake_us > 0)
+        actions->wake_us -= LATER_US;
+    return phase;
+}
+
+/* When the clock began to count decides nothing. */
+static void
+test_clock(gconstpointer directory)
+{
+    static const char *const names[] = {"raised-twice", "bursty-f5", "phases-f5",
+                                        "unresponsive-f5"};
+    SevmigSimController shifted = sevmig_sim_steered;
+    const SevmigSimRun early = {.controller = &sevmig_sim_steered};
+    const SevmigSimRun late = {.controller = &shifted};
+
+    shifted.step = step_later;
+    for (gsize i = 0; i < G_N_ELEMENTS(names); i++) {
+        g_autofree char *name = g_strconcat(names[i], ".scenario", NULL);
+        g_autofree char *path = g_build_filename(directory, name, NULL);
+        g_autoptr(GError) error = NULL;
+        SevmigSimScenario s;
+        SevmigSimResult a, b;
+
+        sevmig_sim_scenario_load(path, &s, &error);
+        g_assert_no_error(error);
+        sevmig_sim_run(&s, &early, &a);
+        sevmig_sim_run(&s, &late, &b);
+        g_assert_cmpuint(a.steps, >, 100);
+        g_assert_cmpuint(a.steps, ==, b.steps);
+        g_assert_cmpfloat(a.total_s, ==, b.total_s);
+        g_assert_cmpfloat(a.lost_s, ==, b.lost_s);
+        g_assert_cmpfloat(a.downtime_ms, ==, b.downtime_ms);
+    }
+}
+
 static int
 by_name(gconstpointer a, gconstpointer b)
 {
@@ -123,6 +169,7 @@ main(int argc, char **argv)
     g_ptr_array_sort(paths, by_name);
     g_test_add_func("/scenarios/bad-files", test_bad_files);
     g_test_add_data_func("/scenarios/parts", argv[1], test_parts);
+    g_test_add_data_func("/scenarios/clock", argv[1], test_clock);
     for (guint i = 0; i < paths->len; i++) {
         g_autofree char *base = g_path_get_basename(paths->pdata[i]);
         g_autofree char *path = g_strconcat("/scenarios/", base, NULL);
