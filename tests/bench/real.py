@@ -25,7 +25,7 @@ MIB_PAGES = 256
 OUTSIDE_MS = 20
 LEAST_MS = 20  # what is shorter on both sides is no difference
 MODELLED = ("total", "downtime", "guest_lost")
-MODEL_RUNS = 5  # of the simulation, by chance different
+MODEL_RUNS = 15  # of the simulation, by chance different
 
 
 # What a scenario has per second of the firmware's time, and what it has in such time.
