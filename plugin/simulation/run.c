@@ -216,6 +216,7 @@ sevmig_sim_course_begin(SevmigSimCourse *self, SevmigSimRandom *random)
     self->controller = g_malloc0(run->controller->size());
     run->controller->init(self->controller);
     sevmig_sim_course_step(self, &event);
+    self->wake_us += self->scenario->notice_us;
     if (!run->controller->view)
         sevmig_sim_course_apply(self);
 }

@@ -73,6 +73,7 @@ static const Key keys[] = {
     {"host", "device-ms", KIND_DOUBLE, AT(device_us), 1000, 0, 1e5, NULL},
     {"host", "outside-ms", KIND_DOUBLE, AT(outside_us), 1000, 0, 1e5, NULL},
     {"host", "known-fixed-ms", KIND_UINT64, AT(params.fixed_downtime_us), 1000, 0, 1e5, NULL},
+    {"host", "notice-ms", KIND_DOUBLE, AT(notice_us), 1000, 0, 1e5, NULL},
     {"host", "sync-us-per-gib", KIND_DOUBLE, AT(sync_us_per_gib), 1, 0, 1e5, NULL},
     {"messages", "noise", KIND_DOUBLE, AT(noise), 1, 0, 0.9, NULL},
     {"messages", "lost-share", KIND_DOUBLE, AT(lost_share), 1, 0, 0.9, NULL},

@@ -103,6 +103,7 @@ typedef struct {
     double device_us;  /* of a switchover, beside memory: QEMU's own figure */
     double outside_us; /* what a client sees in addition */
     double sync_us_per_gib;
+    double notice_us; /* the controller's first look, and with it its ticks, are so late */
     /* how statistics reach the controller */
     double noise;           /* share, of measured times */
     double lost_share;      /* of ticks */

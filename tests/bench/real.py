@@ -26,6 +26,7 @@ OUTSIDE_MS = 20
 LEAST_MS = 20  # what is shorter on both sides is no difference
 MODELLED = ("total", "downtime", "guest_lost")
 MODEL_RUNS = 15  # of the simulation, by chance different
+TICK_MS = 100  # nobody knows when ours looks for the first time, and so when its ticks fall
 
 
 # What a scenario has per second of the firmware's time, and what it has in such time.
@@ -145,7 +146,9 @@ def simulated(scenario: Scenario, ours: dict, machine: Constants) -> dict | None
     """The medians under our controller, of some guests of that kind; None: an idle one has no pace."""
     if not ours["usual_pages_per_s"]:
         return None
-    rows = [simulate(scenario, ours, machine, "--seed", str(seed))[0] for seed in range(MODEL_RUNS)]
+    rows = [simulate(scenario, ours, machine, "--seed", str(seed),
+                     "--set", f"host.notice-ms={seed * TICK_MS / MODEL_RUNS:.1f}")[0]
+            for seed in range(MODEL_RUNS)]
     return {f"{key}_ms": statistics.median(row[f"{key}_ms"] for row in rows) for key in MODELLED}
 
 

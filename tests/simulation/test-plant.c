@@ -309,6 +309,46 @@ test_left_to_qemu(void)
     g_assert_cmpfloat(r.total_s, >, 4); /* batch 1 */
 }
 
+/* When there was a sample for the first time; `data` is 0 until then. */
+static void
+note_first_sample(gpointer data, gconstpointer state, const SevmigEvent *event,
+                  const SevmigActions *actions)
+{
+    static gint64 begun_us;
+    gint64 *after_us = data;
+
+    if (event->type == SEVMIG_EVENT_START)
+        begun_us = event->now_us;
+    if (event->type == SEVMIG_EVENT_SAMPLE && *after_us == 0)
+        *after_us = event->now_us - begun_us;
+}
+
+static gint64
+first_sample_us(double notice_us)
+{
+    SevmigSimScenario s = lab_guest("notice");
+    gint64 after_us = 0;
+    const SevmigSimRun run = {.controller = &sevmig_sim_steered,
+                              .observer = note_first_sample,
+                              .observer_data = &after_us};
+    SevmigSimResult r;
+
+    s.notice_us = notice_us;
+    sevmig_sim_run(&s, &run, &r);
+    g_assert_true(r.completed);
+    return after_us;
+}
+
+static void
+test_notice(void)
+{
+    gint64 at_once_us = first_sample_us(0);
+
+    g_assert_cmpint(at_once_us, <, 30000);
+    g_assert_cmpint(first_sample_us(70000), >=, 70000);
+    g_assert_cmpint(first_sample_us(70000), <, 100000);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -322,6 +362,7 @@ main(int argc, char **argv)
     g_test_add_func("/plant/scale-one", test_scale_one);
     g_test_add_func("/plant/slack", test_slack);
     g_test_add_func("/plant/faults", test_faults);
+    g_test_add_func("/plant/notice", test_notice);
     g_test_add_func("/plant/ceiling-and-stun", test_ceiling_and_stun);
     g_test_add_func("/plant/abort-and-pause", test_abort_and_pause);
     g_test_add_func("/plant/duration-first", test_duration_first);
