@@ -423,7 +423,7 @@ sevmig_throttle_decide(SevmigControl *self)
     SevmigThrottle *t = &self->throttle;
     unsigned now = t->wanted_percent;
     unsigned least, target;
-    char why[120] = "as it is";
+    char why[120];
 
     watch_leak(self);
     if (!self->intake.late || !sevmig_dirty_known(&self->dirty) ||
@@ -449,7 +449,6 @@ sevmig_throttle_decide(SevmigControl *self)
     if (target < now)
         t->lowered_at_us = self->now_us;
     t->raised += target > now;
-    if (target != now || sevmig_knobs_wanted(&self->knobs, SEVMIG_KNOB_THROTTLE, -1) < 0)
-        explain(self, target, least, why, sizeof(why));
+    explain(self, target, least, why, sizeof(why));
     sevmig_throttle_want(self, target, why);
 }
