@@ -9,6 +9,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "course.h"
 #include "sim-test.h"
 
 #define SEEDS 3
@@ -309,18 +310,15 @@ test_left_to_qemu(void)
     g_assert_cmpfloat(r.total_s, >, 4); /* batch 1 */
 }
 
-/* When there was a sample for the first time; `data` is 0 until then. */
+/* How long after the migration began there was the first sample; `data` is 0 until then. */
 static void
 note_first_sample(gpointer data, gconstpointer state, const SevmigEvent *event,
                   const SevmigActions *actions)
 {
-    static gint64 begun_us;
     gint64 *after_us = data;
 
-    if (event->type == SEVMIG_EVENT_START)
-        begun_us = event->now_us;
     if (event->type == SEVMIG_EVENT_SAMPLE && *after_us == 0)
-        *after_us = event->now_us - begun_us;
+        *after_us = event->now_us - SEVMIG_SIM_CLOCK_US;
 }
 
 static gint64
