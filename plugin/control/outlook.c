@@ -21,6 +21,13 @@
 #define SETTLED_US 500000
 #define REGROWTH_US 100000 /* a tick */
 
+/* Before, QEMU has not counted the guest's memory. */
+static bool
+is_known(const SevmigSample *s)
+{
+    return s->private_pages + s->shared_pages > 0 && s->pass > 0;
+}
+
 /* The longest stop of a vCPU by the throttle. */
 static double
 stop_us(const SevmigControl *self)
@@ -83,7 +90,7 @@ sevmig_outlook_eta_us(const SevmigControl *self)
         first_us = o->pass_us;
         pages = sevmig_dirty_pages(&self->dirty, first_us * sevmig_vcpus_running(&self->vcpus, 0));
     }
-    sevmig_predict_plan(&o->plant, pages, percent, percent, &plan);
+    sevmig_predict_plan(&o->plant, pages, percent, &plan);
     return plan.reaches ? first_us + plan.total_us : 0;
 }
 
@@ -188,7 +195,7 @@ sevmig_outlook_update(SevmigControl *self)
         shape = sparse - (sparse - shape) *
                              pow(o->plant.allowed_pages / o->plant.dense_pages, SEVMIG_SPARSER);
     page_us = sevmig_firmware_page_us(&self->firmware, batch, shape);
-    o->known = s->private_pages + s->shared_pages > 0 && s->pass > 0;
+    o->known = is_known(s);
     if (!o->known)
         return;
     o->plant.dirty = &self->dirty;
@@ -299,6 +306,8 @@ learn_sync(SevmigControl *self, SevmigActions *actions)
 void
 sevmig_outlook_learn_sync(SevmigControl *self, SevmigActions *actions)
 {
+    if (!is_known(&self->intake.last))
+        return;
     if (self->held) { /* nothing is sent, so nothing becomes clean: the pass begins with its turn */
         self->dirt.begun = false;
         return;

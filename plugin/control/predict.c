@@ -14,7 +14,8 @@ sevmig_predict_page_us(const SevmigPlant *plant, double pages)
     if (plant->dense_pages <= plant->allowed_pages || pages <= plant->allowed_pages)
         return plant->page_us;
     part = (pages - plant->allowed_pages) / (plant->dense_pages - plant->allowed_pages);
-    return plant->page_us + (plant->dense_us - plant->page_us) * pow(fmin(1, part), SEVMIG_SPARSER);
+    return plant->page_us +
+           (plant->dense_us - plant->page_us) * pow(fmin(1, part), SEVMIG_SPARSER);
 }
 
 static double
@@ -62,23 +63,20 @@ sevmig_predict_least_percent(const SevmigPlant *plant, unsigned most_percent)
 }
 
 void
-sevmig_predict_plan(const SevmigPlant *plant, double pages, unsigned first_percent,
-                    unsigned rest_percent, SevmigPlan *plan)
+sevmig_predict_plan(const SevmigPlant *plant, double pages, unsigned percent, SevmigPlan *plan)
 {
-    unsigned percent = first_percent;
-    double total = 0, lost = 0;
+    double total = 0, downtime;
     int pass;
 
     for (pass = 0; pass < PASSES_MOST && pages > plant->allowed_pages; pass++) {
         double wall_us = pages * sevmig_predict_page_us(plant, pages);
 
         total += wall_us;
-        lost += wall_us * percent / 100;
         pages = dirtied_in(plant, wall_us, percent);
-        percent = rest_percent;
     }
+    downtime = sevmig_predict_downtime_us(plant, pages);
     plan->reaches = pages <= plant->allowed_pages;
     plan->last_pages = pages;
-    plan->total_us = total + sevmig_predict_downtime_us(plant, pages);
-    plan->lost_us = lost + sevmig_predict_downtime_us(plant, pages);
+    plan->total_us = total + downtime;
+    plan->lost_us = total * percent / 100 + downtime;
 }

@@ -47,8 +47,8 @@ double sevmig_predict_downtime_us(const SevmigPlant *plant, double pages);
  * to spare; most_percent + 1 when none does. */
 unsigned sevmig_predict_least_percent(const SevmigPlant *plant, unsigned most_percent);
 
-/* Plays the passes: the first under one throttle, all later ones under another. */
-void sevmig_predict_plan(const SevmigPlant *plant, double pages, unsigned first_percent,
-                         unsigned rest_percent, SevmigPlan *plan);
+/* Plays the passes under one throttle, until the allowed remainder is reached or never is. */
+void sevmig_predict_plan(const SevmigPlant *plant, double pages, unsigned percent,
+                         SevmigPlan *plan);
 
 #endif

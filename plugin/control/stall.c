@@ -70,7 +70,7 @@ floor_us(const SevmigControl *self)
     if (percent <= self->throttle.useless_percent || percent <= self->vcpus.throttle_percent)
         return sevmig_predict_downtime_us(&plant, self->outlook.sync_pages);
     plant.allowed_pages = 0;
-    sevmig_predict_plan(&plant, self->outlook.pending_pages, percent, percent, &plan);
+    sevmig_predict_plan(&plant, self->outlook.pending_pages, percent, &plan);
     return sevmig_predict_downtime_us(&plant, plan.last_pages);
 }
 

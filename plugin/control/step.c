@@ -232,13 +232,9 @@ on_sample(SevmigControl *self, const SevmigEvent *event, SevmigActions *actions)
     else if (verdict == SEVMIG_INTAKE_OK)
         sevmig_lull_learn(&self->lull, event->now_us, self->vcpus.running);
     sevmig_outlook_count(self);
-    sevmig_outlook_update(self);
-    if (!self->outlook.known)
-        return;
     sevmig_outlook_learn_sync(self, actions);
-    if (self->intake.new_sync)
-        sevmig_outlook_update(self);
-    if (self->ending == SEVMIG_ENDING_QEMU)
+    sevmig_outlook_update(self);
+    if (!self->outlook.known || self->ending == SEVMIG_ENDING_QEMU)
         return;
     advance_phase(self);
     if (self->ending == SEVMIG_ENDING_NOT)

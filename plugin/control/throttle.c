@@ -96,55 +96,68 @@ plan_score(const SevmigControl *self, const SevmigPlan *plan)
            (plan->reaches ? 0 : MISSED_FIRST * MISSED_FIRST);
 }
 
-/* A pass without throttle before the one with it is worth its time only while it shrinks. */
-static bool
-may_wait(const SevmigControl *self)
-{
-    const SevmigOutlook *o = &self->outlook;
-
-    return sevmig_predict_pass(&o->plant, o->pending_pages, 0) < WAIT_SHRINKS * o->pending_pages;
-}
-
 typedef struct {
     double score;
     unsigned first; /* throttle, of the pass under way */
 } Choice;
 
-/* Improves the choice if a better plan is found. */
-static void
-try_plan(const SevmigControl *self, unsigned first, unsigned rest, unsigned now, Choice *best)
+/* Scores passes under one throttle, which begin when so many pages are left, so long from now. */
+static double
+play(const SevmigControl *self, double pages, double later_us, unsigned percent)
 {
     SevmigPlan plan;
-    double score;
 
-    sevmig_predict_plan(&self->outlook.plant, self->outlook.pending_pages, first, rest, &plan);
-    score = plan_score(self, &plan) * (first == now ? KEEP : 1);
-    if (score < best->score)
-        *best = (Choice){score, first};
+    sevmig_predict_plan(&self->outlook.plant, pages, percent, &plan);
+    plan.total_us += later_us;
+    return plan_score(self, &plan);
 }
 
-/* None at all if the passes shrink by themselves; else one from now on, or after this pass. */
+/* From now on. */
 static Choice
-cheapest(const SevmigControl *self, unsigned least, unsigned most, unsigned now)
+cheapest_throttle(const SevmigControl *self, unsigned least)
 {
-    const unsigned percents[] = {now, least, least + (most - least) / 3,
-                                 least + (most - least) * 2 / 3, most};
+    const unsigned now = self->throttle.wanted_percent, most = self->throttle.most_percent;
+    const unsigned percents[] = {least, least + (most - least) / 3, least + (most - least) * 2 / 3,
+                                 most};
+    const double pages = self->outlook.pending_pages;
     Choice best = {INFINITY, least};
-    bool wait = sevmig_law_has(self, SEVMIG_PART_WAIT) && may_wait(self);
 
-    if (wait)
-        try_plan(self, 0, 0, now, &best);
+    if (now > 0 && now >= least && now <= most)
+        best = (Choice){KEEP * play(self, pages, 0, now), now};
     for (size_t i = 0; i < sizeof(percents) / sizeof(percents[0]); i++) {
         unsigned percent = percents[i];
+        double score;
 
-        if (percent == 0 || percent < least || percent > most ||
-            (i > 0 && (percent == now || percent == percents[i - 1])))
+        if (percent == 0 || percent == now || (i > 0 && percent == percents[i - 1]))
             continue;
-        try_plan(self, percent, percent, now, &best);
-        if (wait)
-            try_plan(self, 0, percent, now, &best);
+        score = play(self, pages, 0, percent);
+        if (score < best.score)
+            best = (Choice){score, percent};
     }
     return best;
+}
+
+/* A throttle from now on; or after this pass, which is worth its time only while it shrinks; or
+ * none, if the passes shrink by themselves. */
+static Choice
+cheapest(const SevmigControl *self, unsigned least)
+{
+    const SevmigPlant *plant = &self->outlook.plant;
+    const double pages = self->outlook.pending_pages;
+    Choice best = cheapest_throttle(self, least);
+    double left = sevmig_predict_pass(plant, pages, 0), later_us, score;
+
+    if (!sevmig_law_has(self, SEVMIG_PART_WAIT) || left >= WAIT_SHRINKS * pages)
+        return best;
+    later_us = pages * sevmig_predict_page_us(plant, pages);
+    if (pages <= plant->allowed_pages) { /* no pass is to come before the guest stops */
+        left = pages;
+        later_us = 0;
+    }
+    score = fmin(play(self, left, later_us, best.first), play(self, left, later_us, 0));
+    if (self->throttle.wanted_percent == 0)
+        score *= KEEP;
+    return score <= best.score ? (Choice){score, 0} : best;
 }
 
 /* What waiting for the guest's next lull costs, if all that is dirtied by then fits into it. */
@@ -220,12 +233,18 @@ slice_us(const SevmigControl *self, unsigned percent)
     return fmin(SLICE_MOST_US, fmax(SLICE_LEAST_US, slice));
 }
 
+static bool
+is_per_vcpu(const SevmigControl *self)
+{
+    return self->params.throttle_per_vcpu && self->vcpus.has_rate &&
+           sevmig_law_has(self, SEVMIG_PART_VCPU);
+}
+
 void
 sevmig_throttle_want(SevmigControl *self, unsigned percent, const char *why)
 {
     unsigned now = self->throttle.wanted_percent;
-    bool per_vcpu = self->params.throttle_per_vcpu && self->vcpus.has_rate &&
-                    sevmig_law_has(self, SEVMIG_PART_VCPU);
+    bool per_vcpu = is_per_vcpu(self);
 
     for (size_t i = 0; i < self->vcpus.n; i++) {
         bool chosen = per_vcpu && sevmig_vcpus_is_writer(&self->vcpus, i);
@@ -393,7 +412,7 @@ choose(SevmigControl *self, unsigned least)
     bool waits;
 
     if (t->reaches)
-        best = cheapest(self, least, t->most_percent, t->wanted_percent);
+        best = cheapest(self, least);
     waits = t->waited < LULLS_MOST && lull_score(self) < best.score;
     if (waits && !self->lull.quiet && t->waited_since_us != self->lull.since_us) {
         t->waited_since_us = self->lull.since_us;
@@ -423,7 +442,7 @@ sevmig_throttle_decide(SevmigControl *self)
     SevmigThrottle *t = &self->throttle;
     unsigned now = t->wanted_percent;
     unsigned least, target;
-    char why[120];
+    char why[120] = "";
 
     watch_leak(self);
     if (!self->intake.late || !sevmig_dirty_known(&self->dirty) ||
@@ -449,6 +468,9 @@ sevmig_throttle_decide(SevmigControl *self)
     if (target < now)
         t->lowered_at_us = self->now_us;
     t->raised += target > now;
-    explain(self, target, least, why, sizeof(why));
+    /* only what is told needs a reason */
+    if (sevmig_knobs_wanted(&self->knobs, SEVMIG_KNOB_THROTTLE, -1) !=
+        (is_per_vcpu(self) ? 0 : target))
+        explain(self, target, least, why, sizeof(why));
     sevmig_throttle_want(self, target, why);
 }

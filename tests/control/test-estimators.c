@@ -308,11 +308,11 @@ test_predict_least(void)
     least = sevmig_predict_least_percent(&plant, 95);
     g_assert_cmpuint(least, >=, 70); /* 1 - 0.8/3 */
     g_assert_cmpuint(least, <=, 76);
-    sevmig_predict_plan(&plant, 100000, least, least, &plan);
+    sevmig_predict_plan(&plant, 100000, least, &plan);
     g_assert_true(plan.reaches || plan.last_pages < 10000);
-    sevmig_predict_plan(&plant, 100000, 95, 95, &plan);
+    sevmig_predict_plan(&plant, 100000, 95, &plan);
     g_assert_true(plan.reaches);
-    sevmig_predict_plan(&plant, 100000, 0, 0, &plan);
+    sevmig_predict_plan(&plant, 100000, 0, &plan);
     g_assert_false(plan.reaches);
     g_assert_cmpuint(sevmig_predict_least_percent(&plant, 50), ==, 51); /* none */
 }
