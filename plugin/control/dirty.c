@@ -11,6 +11,7 @@
  */
 #include "dirty.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -19,9 +20,9 @@
 /* Exponent below the shortest interval seen: nearly linear while one point is all there is; else
  * what the two shortest show, but at least a square root, because every working set is entered
  * page by page: however flat the curve looks, a short enough time dirties little. */
-#define EXPONENT_UNKNOWN 0.9
-#define EXPONENT_LEAST_BELOW 0.75
-#define EXPONENT_ABOVE 0.7 /* beyond the longest interval seen, likewise */
+#define EXPONENT_UNKNOWN 0.9F
+#define EXPONENT_LEAST_BELOW 0.75F
+#define EXPONENT_ABOVE 0.7F /* beyond the longest interval seen, likewise */
 
 void
 sevmig_dirty_init(SevmigDirty *self)
@@ -60,26 +61,59 @@ next_point(const SevmigDirty *self, int from)
 static void
 reconcile(SevmigDirty *self, int at)
 {
-    const double t = self->log_t[at], d = self->log_d[at];
+    const float t = self->log_t[at], d = self->log_d[at];
 
     for (int i = next_point(self, 0); i >= 0; i = next_point(self, i + 1)) {
-        double line = d + self->log_t[i] - t;
+        float line = d + self->log_t[i] - t;
 
-        self->log_d[i] = fmin(fmax(self->log_d[i], fmin(d, line)), fmax(d, line));
+        self->log_d[i] = fminf(fmaxf(self->log_d[i], fminf(d, line)), fmaxf(d, line));
     }
+}
+
+static float
+slope(const SevmigDirty *self, int a, int b)
+{
+    float width = self->log_t[b] - self->log_t[a];
+
+    if (width < 1e-4F)
+        return EXPONENT_UNKNOWN;
+    return fminf(1, fmaxf(0, (self->log_d[b] - self->log_d[a]) / width));
+}
+
+/* The exponents of the curve's segments, as the points are now. */
+static void
+join_points(SevmigDirty *self)
+{
+    int first = next_point(self, 0), second = next_point(self, first + 1);
+
+    self->exponent[first] = EXPONENT_UNKNOWN;
+    self->exponent_above = EXPONENT_ABOVE;
+    if (second >= 0)
+        self->exponent[first] = fmaxf(EXPONENT_LEAST_BELOW, (1 + slope(self, first, second)) / 2);
+    for (int last = first, i = second; i >= 0; last = i, i = next_point(self, i + 1)) {
+        self->exponent[i] = slope(self, last, i);
+        self->exponent_above = self->exponent[i];
+    }
+}
+
+/* Single precision: its seven digits are more than any point has, and a plan asks often. */
+static float
+log2_of(double value)
+{
+    return log2f((float)fmin(FLT_MAX, fmax(FLT_MIN, value)));
 }
 
 void
 sevmig_dirty_learn(SevmigDirty *self, double guest_cpu_us, double pages)
 {
-    double t, d;
+    float t, d;
     int at;
 
     if (!(guest_cpu_us >= 1) || !(pages >= 0))
         return;
-    t = log2(guest_cpu_us);
-    d = log2(fmin(fmax(pages, LEAST_PAGES), self->most_pages));
-    at = (int)fmin(t, SEVMIG_DIRTY_POINTS - 1);
+    t = log2_of(guest_cpu_us);
+    d = log2_of(fmin(fmax(pages, LEAST_PAGES), self->most_pages));
+    at = (int)fminf(t, SEVMIG_DIRTY_POINTS - 1);
     if (self->have & (UINT64_C(1) << at)) {
         /* the mean of the logarithms: half of the old point outlives each new one */
         t = (t + self->log_t[at]) / 2;
@@ -90,72 +124,52 @@ sevmig_dirty_learn(SevmigDirty *self, double guest_cpu_us, double pages)
     self->log_d[at] = d;
     self->points++;
     reconcile(self, at);
-}
-
-static double
-slope(const SevmigDirty *self, int a, int b)
-{
-    double width = self->log_t[b] - self->log_t[a];
-
-    if (width < 1e-6)
-        return EXPONENT_UNKNOWN;
-    return fmin(1, fmax(0, (self->log_d[b] - self->log_d[a]) / width));
+    join_points(self);
 }
 
 /* The segment of the curve that holds log-time `t`: it passes through point `*at` with `*exponent`.
  * With `by_pages`, `t` is a logarithm of pages instead. */
 static void
-find_segment(const SevmigDirty *self, double t, bool by_pages, int *at, double *exponent)
+find_segment(const SevmigDirty *self, float t, bool by_pages, int *at, float *exponent)
 {
-    const double *key = by_pages ? self->log_d : self->log_t;
-    int first = next_point(self, 0), before = -1, last = -1;
+    const float *key = by_pages ? self->log_d : self->log_t;
 
-    for (int i = first; i >= 0; i = next_point(self, i + 1)) {
+    for (int i = next_point(self, 0); i >= 0; i = next_point(self, i + 1)) {
+        *at = i;
         if (key[i] > t || (!by_pages && key[i] >= t)) {
-            int second = next_point(self, i + 1);
-
-            *at = i;
-            if (last >= 0)
-                *exponent = slope(self, last, i);
-            else if (second >= 0)
-                *exponent = fmax(EXPONENT_LEAST_BELOW, (1 + slope(self, i, second)) / 2);
-            else
-                *exponent = EXPONENT_UNKNOWN;
+            *exponent = self->exponent[i];
             return;
         }
-        before = last;
-        last = i;
     }
-    *at = last;
-    *exponent = before >= 0 ? slope(self, before, last) : EXPONENT_ABOVE;
+    *exponent = self->exponent_above;
 }
 
 double
 sevmig_dirty_pages(const SevmigDirty *self, double guest_cpu_us)
 {
-    double t, exponent;
+    float t, exponent;
     int at;
 
     if (self->have == 0 || !(guest_cpu_us > 0))
         return 0;
-    t = log2(guest_cpu_us);
+    t = log2_of(guest_cpu_us);
     find_segment(self, t, false, &at, &exponent);
-    return fmin(self->most_pages, exp2(self->log_d[at] + exponent * (t - self->log_t[at])));
+    return fmin(self->most_pages, exp2f(self->log_d[at] + exponent * (t - self->log_t[at])));
 }
 
 double
 sevmig_dirty_time_us(const SevmigDirty *self, double pages)
 {
-    double d, exponent;
+    float d, exponent;
     int at;
 
     if (self->have == 0 || pages >= self->most_pages)
         return INFINITY;
     if (!(pages > 0))
         return 0;
-    d = log2(pages);
+    d = log2_of(pages);
     find_segment(self, d, true, &at, &exponent);
-    if (exponent < 1e-3)
-        return d < self->log_d[at] ? exp2(self->log_t[at]) : INFINITY;
-    return exp2(self->log_t[at] + (d - self->log_d[at]) / exponent);
+    if (exponent < 1e-3F)
+        return d < self->log_d[at] ? exp2f(self->log_t[at]) : INFINITY;
+    return exp2f(self->log_t[at] + (d - self->log_d[at]) / exponent);
 }

@@ -14,9 +14,11 @@
 #define SEVMIG_DIRTY_POINTS 36 /* one per power of two of microseconds: up to 19 hours */
 
 typedef struct {
-    double log_t[SEVMIG_DIRTY_POINTS]; /* log2 of guest CPU microseconds */
-    double log_d[SEVMIG_DIRTY_POINTS]; /* log2 of pages */
-    uint64_t have;                     /* bit i: point i exists */
+    float log_t[SEVMIG_DIRTY_POINTS];    /* log2 of guest CPU microseconds */
+    float log_d[SEVMIG_DIRTY_POINTS];    /* log2 of pages */
+    float exponent[SEVMIG_DIRTY_POINTS]; /* from the point before, or from nothing, to this one */
+    float exponent_above;                /* beyond the last one */
+    uint64_t have;                       /* bit i: point i exists */
     double most_pages;
     unsigned points; /* taken so far */
 } SevmigDirty;

@@ -51,25 +51,22 @@ smooth(double *average, double value, bool first)
 static void
 solve(SevmigFirmware *self)
 {
-    double unit[3], a[3][3], inverse[3], y[3], value[3] = {1, 1, 1};
+    double unit[3], a[3][3], y[3], value[3] = {1, 1, 1};
 
     for (int i = 0; i < 3; i++)
         unit[i] = prior[i] * self->scale / self->page_us;
     for (int i = 0; i < 3; i++) {
-        y[i] = self->xy[i] / self->page_us * unit[i] + PULL;
+        double inverse = 1 / (self->xx[i][i] * unit[i] * unit[i] + PULL);
+
+        y[i] = (self->xy[i] / self->page_us * unit[i] + PULL) * inverse;
         for (int j = 0; j < 3; j++)
-            a[i][j] = self->xx[i][j] * unit[i] * unit[j];
-        inverse[i] = 1 / (a[i][i] + PULL);
+            a[i][j] = self->xx[i][j] * unit[i] * unit[j] * inverse;
     }
     for (int round = 0; round < 24; round++) {
         for (int i = 0; i < 3; i++) {
-            double rest = y[i], found;
+            const int older = (i + 1) % 3, newest = (i + 2) % 3; /* of the two others */
+            double found = y[i] - a[i][older] * value[older] - a[i][newest] * value[newest];
 
-            for (int j = 0; j < 3; j++) {
-                if (j != i)
-                    rest -= a[i][j] * value[j];
-            }
-            found = rest * inverse[i];
             value[i] = found > LEAST ? found : LEAST;
         }
     }

@@ -15,7 +15,7 @@ sevmig_predict_page_us(const SevmigPlant *plant, double pages)
         return plant->page_us;
     part = (pages - plant->allowed_pages) / (plant->dense_pages - plant->allowed_pages);
     return plant->page_us +
-           (plant->dense_us - plant->page_us) * pow(fmin(1, part), SEVMIG_SPARSER);
+           (plant->dense_us - plant->page_us) * powf((float)fmin(1, part), SEVMIG_SPARSER);
 }
 
 static double

@@ -16,7 +16,7 @@
 #include "vcpus.h"
 
 /* Runs grow with the dirty set, so commands a page fall with it; how fast, nobody knows. */
-#define SEVMIG_SPARSER 0.7
+#define SEVMIG_SPARSER 0.7F
 
 typedef struct {
     const SevmigDirty *dirty;

@@ -50,15 +50,14 @@ learn_busy(SevmigVcpus *self, size_t i, double used, double withheld, bool first
 }
 
 static void
-learn_one(SevmigVcpus *self, size_t i, const SevmigVcpuSample *vcpu, double interval_us)
+learn_one(SevmigVcpus *self, size_t i, const SevmigVcpuSample *vcpu, double per_us)
 {
-    double used = fmin(1, (double)(vcpu->cpu_us - self->cpu_us[i]) / interval_us);
-    double withheld =
-        fmin(0.99, (double)(vcpu->throttled_us - self->throttled_us[i]) / interval_us);
+    double used = fmin(1, (double)(vcpu->cpu_us - self->cpu_us[i]) * per_us);
+    double withheld = fmin(0.99, (double)(vcpu->throttled_us - self->throttled_us[i]) * per_us);
 
     learn_busy(self, i, used, withheld, !self->known);
     if (vcpu->has_dirtied_pages && vcpu->dirtied_pages >= self->dirtied_pages[i]) {
-        double rate = (double)(vcpu->dirtied_pages - self->dirtied_pages[i]) * 1e6 / interval_us;
+        double rate = (double)(vcpu->dirtied_pages - self->dirtied_pages[i]) * 1e6 * per_us;
 
         self->rate[i] += (float)(SMOOTH * (rate - self->rate[i]));
     }
@@ -91,9 +90,11 @@ tabulate(SevmigVcpus *self)
         flat += weight * u;
     }
     for (int p = 0; p < SEVMIG_PERCENTS; p++) {
-        flat -= full[p];
-        steep += bitten[p];
-        self->rate_at[p] = (flat > 0 ? flat : 0) + steep * (100 - p) / 100.0;
+        if (bitten[p] > 0) { /* few do, and a sum takes its time */
+            flat -= full[p];
+            steep += bitten[p];
+        }
+        self->rate_at[p] = (flat > 0 ? flat : 0) + steep * 0.01 * (100 - p);
     }
 }
 
@@ -166,9 +167,11 @@ sevmig_vcpus_learn(SevmigVcpus *self, const SevmigSample *sample, double interva
     if (same && counters_fell(self, sample))
         return false;
     if (same && interval_us > 0) {
+        const double per_us = 1 / interval_us;
+
         for (size_t i = 0; i < self->n; i++) {
-            used += (double)(sample->vcpus[i].cpu_us - self->cpu_us[i]) / interval_us;
-            learn_one(self, i, &sample->vcpus[i], interval_us);
+            used += (double)(sample->vcpus[i].cpu_us - self->cpu_us[i]) * per_us;
+            learn_one(self, i, &sample->vcpus[i], per_us);
         }
         if (!self->known)
             self->running = used;

@@ -13,7 +13,7 @@ ALLOWED = {
     'memcpy', 'memset', 'memmove', 'memcmp', 'strlen', 'snprintf', 'vsnprintf',
     '__snprintf_chk', '__vsnprintf_chk', '__memcpy_chk', '__memset_chk',
     # libm
-    'ceil', 'exp2', 'floor', 'fmax', 'fmin', 'log2', 'pow',
+    'ceil', 'exp2f', 'floor', 'fmax', 'fmaxf', 'fmin', 'fminf', 'log2f', 'pow', 'powf',
     # what the compiler adds
     '_GLOBAL_OFFSET_TABLE_', '__stack_chk_fail',
 }
