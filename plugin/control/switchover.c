@@ -34,7 +34,7 @@
 #define SYNC_ENDS 1.25 /* intervals before its end a pass is left to end with a sync of its own */
 
 #define WORTH_WAITING 0.5 /* less downtime for the time that it takes */
-#define WAIT_SHARE 0.15   /* of the goal: less is not worth a tick */
+#define WAIT_SHARE 0.15   /* of the goal, or of a pass: less is not worth the risk */
 #define WAIT_GOALS 1      /* so many times the goal: by then what is left has been sent */
 
 #define COUNT_SHARE 0.15 /* of the downtime: less is not worth a tick */
@@ -174,6 +174,16 @@ wants_count(SevmigControl *self)
     return wants;
 }
 
+/* What it costs if a chance to stop passes: one more pass, like this one; after the first over what
+ * was dirtied in that. */
+static double
+another_pass_us(const SevmigControl *self)
+{
+    double pages = self->intake.late ? (double)self->dirt.first_remaining : self->dirt.pages;
+
+    return pages * sevmig_predict_page_us(&self->outlook.plant, pages);
+}
+
 /* Put off for a microsecond, the stop is shorter by what is sent meanwhile, less what is dirtied
  * anew, r, which is sent later. So while r is small the guest is not stopped for as long as the
  * goal allows. Not for long: a chance to stop may pass. */
@@ -181,14 +191,14 @@ static bool
 waiting_wins(SevmigControl *self)
 {
     const SevmigOutlook *o = &self->outlook;
+    double risk_us = fmin((double)self->goal_us, another_pass_us(self));
     double lost = self->vcpus.throttle_percent / 100.0;
     double gain = 1 - (1 + SEVMIG_TIME_WORTH) * o->regrowth - lost;
     double left_us = o->downtime_us - o->plant.fixed_us - o->dirtied_us; /* of this pass */
 
     if (self->could_stop_us == 0)
         self->could_stop_us = self->now_us;
-    return gain > WORTH_WAITING && left_us > WAIT_SHARE * (double)self->goal_us &&
-           self->stall.score < 1 &&
+    return gain > WORTH_WAITING && left_us > WAIT_SHARE * risk_us && self->stall.score < 1 &&
            self->now_us - self->could_stop_us < (int64_t)(WAIT_GOALS * (double)self->goal_us);
 }
 

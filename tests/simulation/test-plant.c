@@ -190,6 +190,29 @@ test_scale_one(void)
     }
 }
 
+/* One that dirties next to nothing has nothing to lose by waiting until the pass is over, however
+ * long the goal would let it stop. */
+static void
+test_nothing_to_lose(void)
+{
+    for (int notice_ms = 0; notice_ms < 100; notice_ms += 20) {
+        SevmigSimScenario s = lab_guest("nothing-to-lose");
+        SevmigSimResult r;
+
+        s.pages = 24576;
+        s.page_us = 1003;
+        s.device_us = 4200;
+        s.notice_us = notice_ms * 1e3;
+        s.phases[0] = (SevmigSimPhase){
+            .working_set_pages = 2048, .writes_per_s = 10, .pace = SEVMIG_SIM_PACED, .busy = 0.05};
+        s.params.downtime_goal_us = 2000000;
+        s.params.fixed_downtime_us = 4200;
+        sim_test_run(&s, &r);
+        g_assert_true(r.completed);
+        g_assert_cmpfloat(r.downtime_ms, <, 30);
+    }
+}
+
 /* As measured with an emulated guest: a vCPU runs on for 1.7 ms in every slice, and its working set
  * is written anew in a tenth of a second. */
 static void
@@ -358,6 +381,7 @@ main(int argc, char **argv)
     }
     g_test_add_func("/plant/agreement", test_agreement);
     g_test_add_func("/plant/scale-one", test_scale_one);
+    g_test_add_func("/plant/nothing-to-lose", test_nothing_to_lose);
     g_test_add_func("/plant/slack", test_slack);
     g_test_add_func("/plant/faults", test_faults);
     g_test_add_func("/plant/notice", test_notice);
