@@ -89,7 +89,8 @@ sevmig_sim_guest_run(SevmigSimPlant *self, double us)
 
     for (guint i = 0; i < s->vcpus; i++) {
         double left = left_by(self, sevmig_sim_plant_throttle_of(self, i));
-        double used = writing ? fmin(phase->busy, left) * us : 0;
+        double writer = writing ? fmin(phase->busy, left) : 0;
+        double used = fmin(left, writer + self->scenario->idle_busy * left) * us;
 
         self->cpu_us[i] += used;
         self->sync_cpu_us += used;

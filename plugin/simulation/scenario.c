@@ -44,6 +44,7 @@ static const Key keys[] = {
     {"guest", "writers", KIND_GUINT, AT(writers), 1, 1, SEVMIG_SIM_MAX_VCPUS, NULL},
     {"guest", "reports-vcpu-dirty", KIND_GBOOLEAN, AT(reports_vcpu_dirty), 1, 0, 1, NULL},
     {"guest", "block-pages", KIND_GUINT, AT(block_pages), 1, 1, 1024, NULL},
+    {"guest", "idle-busy", KIND_DOUBLE, AT(idle_busy), 1, 0, 1, NULL},
     {"guest", "slack-us", KIND_DOUBLE, AT(slack_us), 1, 0, 1e5, NULL},
     {LOAD, "from-s", KIND_DOUBLE, OF_PHASE(from_s), 1, 0, 1e7, NULL},
     {LOAD, "pattern", KIND_WORD, OF_PHASE(pattern), 1, 0, 0, patterns},

@@ -80,6 +80,7 @@ typedef struct {
     guint writers; /* the first so many vCPUs write */
     gboolean reports_vcpu_dirty;
     guint block_pages; /* written and found dirty together; a power of two */
+    double idle_busy;  /* share of a CPU that each vCPU uses beside; it is not caught up */
     double slack_us;   /* a throttled vCPU runs on for so long in every slice */
     SevmigSimPhase phases[SEVMIG_SIM_MAX_PHASES];
     guint n_phases;

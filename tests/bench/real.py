@@ -107,6 +107,7 @@ class Constants:
     device_ms: float   # of a switchover, beside memory, as QEMU says
     outside_ms: float  # that an observer sees in addition
     extra_us: float    # of QEMU, a page
+    idle_busy: float   # share of a CPU that the lab's guest uses when it writes next to nothing
 
 
 def constants(scenario: Scenario, rows: list[dict]) -> Constants:
@@ -115,7 +116,8 @@ def constants(scenario: Scenario, rows: list[dict]) -> Constants:
         return statistics.median(value(row) for row in rows)
 
     machine = Constants(median(lambda row: row["fixed_us"] / 1e3),
-                        max(0, median(lambda row: row["downtime_ms"] - row["qemu_downtime_ms"])), 0)
+                        max(0, median(lambda row: row["downtime_ms"] - row["qemu_downtime_ms"])), 0,
+                        median(lambda row: row["usual_busy"]))
     # The same batches in the same order, so that what the model's first pass lacks is not theirs.
     model, *_ = simulate(scenario, median_row(rows), machine)
     lacks_ms = median(lambda row: row["first_pass_ms"]) - model["first_pass_ms"]
@@ -123,11 +125,13 @@ def constants(scenario: Scenario, rows: list[dict]) -> Constants:
 
 
 def simulate(scenario: Scenario, ours: dict, machine: Constants, *more: str) -> list[dict]:
-    """The same in the model, as busy and at the pace that was seen. One that writes as fast as it can
-    has less of a CPU while it migrates, because the senders are on the same machine."""
+    """The same in the model, as busy and at the pace that was seen. One that writes at its own pace
+    needs for it what it uses more than an idle one. One that writes as fast as it can has less of a
+    CPU while it migrates, because the senders are on the same machine."""
     busy, pace = (), ours["usual_pages_per_s"]
     if scenario.is_paced:
-        busy = ("--set", f"load.busy={min(1, max(0.001, ours['usual_busy'])):.3f}")
+        writing = min(1, max(0.001, ours["usual_busy"] - machine.idle_busy))
+        busy = ("--set", f"load.busy={writing:.3f}", "--set", f"guest.idle-busy={machine.idle_busy:.3f}")
     else:
         pace *= ours["busy"] / ours["usual_busy"]
     rows = json.loads(bench_sim.run(

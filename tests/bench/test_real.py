@@ -52,7 +52,7 @@ class Scenarios(unittest.TestCase):
 class Comparison(unittest.TestCase):
     def compare(self, *rows):
         return real.compare(Scenario(SCENARIOS / "busy.scenario"), list(rows),
-                            real.Constants(10.0, 0.0, 5.0))
+                            real.Constants(10.0, 0.0, 5.0, 0.05))
 
     def test_a_peer_counts_only_where_it_meets_the_goal(self):
         found = self.compare(row(OURS, "chosen", 2000.0, 100.0), row("none", "1", 1500.0, 201.0),
@@ -71,16 +71,16 @@ class Comparison(unittest.TestCase):
     def test_what_a_machine_adds_is_what_its_idle_guest_shows(self):
         idle = Scenario(SCENARIOS / "idle.scenario")  # 96 MiB, 100.3 us a page, half of it fixed
         rows = [row(OURS, "chosen", 2000.0, 30.0, qemu_downtime_ms=26.0, batch_pages=25,
-                    fixed_us=fixed, first_pass_ms=1900.0, usual_pages_per_s=100.0)
+                    fixed_us=fixed, first_pass_ms=1900.0, usual_pages_per_s=100.0, usual_busy=0.06)
                 for fixed in (9000, 8000, 20000)]
         machine = real.constants(idle, rows)
-        self.assertEqual((machine.device_ms, machine.outside_ms), (9.0, 4.0))
+        self.assertEqual((machine.device_ms, machine.outside_ms, machine.idle_busy), (9.0, 4.0, 0.06))
         model, *_ = real.simulate(idle, rows[0], machine)
         self.assertAlmostEqual(model["first_pass_ms"], 1900, delta=50)  # a turn of QEMU
 
     def test_the_model_is_told_what_the_machine_adds(self):
         def model(**more):
-            machine = real.Constants(**{"device_ms": 5.0, "outside_ms": 0.0, "extra_us": 0.0, **more})
+            machine = real.Constants(**{"device_ms": 5.0, "outside_ms": 0.0, "extra_us": 0.0, "idle_busy": 0.0, **more})
             return real.simulated(Scenario(SCENARIOS / "busy.scenario"),
                                   row(OURS, "chosen", 1.0, 1.0, usual_pages_per_s=60000.0), machine)
         plain = model()
@@ -90,7 +90,7 @@ class Comparison(unittest.TestCase):
     def test_the_model_s_guest_has_as_much_of_a_cpu(self):
         def lost_ms(busy):
             scan = row(OURS, "chosen", 1.0, 1.0, usual_pages_per_s=30000.0, usual_busy=1.0, busy=busy)
-            rows = real.simulate(Scenario(SCENARIOS / "wide.scenario"), scan, real.Constants(5.0, 0.0, 0.0))
+            rows = real.simulate(Scenario(SCENARIOS / "wide.scenario"), scan, real.Constants(5.0, 0.0, 0.0, 0.0))
             return rows[0]["guest_lost_ms"]
         self.assertLess(lost_ms(0.5), 0.95 * lost_ms(1.0))
 
@@ -99,15 +99,24 @@ class Comparison(unittest.TestCase):
         def lost_ms(busy):
             paced = row(OURS, "chosen", 1.0, 1.0, usual_pages_per_s=15000.0, usual_busy=busy)
             return real.simulated(Scenario(SCENARIOS / "paced.scenario"), paced,
-                                  real.Constants(5.0, 0.0, 0.0))["guest_lost_ms"]
+                                  real.Constants(5.0, 0.0, 0.0, 0.0))["guest_lost_ms"]
         self.assertGreater(lost_ms(0.1), 1.1 * lost_ms(0.8))
+
+    def test_what_an_idle_guest_uses_writes_nothing(self):
+        """A throttle that leaves less than was used may leave all that writing needs: it takes longer."""
+        def lost_ms(idle_busy):
+            paced = row(OURS, "chosen", 1.0, 1.0, usual_pages_per_s=15000.0, usual_busy=0.5)
+            ran, *_ = real.simulate(Scenario(SCENARIOS / "paced.scenario"), paced,
+                                    real.Constants(5.0, 0.0, 0.0, idle_busy))
+            return ran["guest_lost_ms"]
+        self.assertGreater(lost_ms(0.45), 1.3 * lost_ms(0.0))
 
     def test_peers_without_a_clock_are_held_against_the_model(self):
         paced = {"usual_pages_per_s": 15000.0, "usual_busy": 0.4}
         rows = [row(OURS, "chosen", 2000.0, 50.0, **paced), row("none", LARGEST, 2000.0, 200.0, **paced),
                 row("none", "1", 15000.0, 0.0, completed=False, **paced),
                 row("nova", LARGEST, 2000.0, 200.0, **paced)]
-        found = real.peers_errors(Scenario(SCENARIOS / "paced.scenario"), rows, real.Constants(3.3, 2.4, 4.0))
+        found = real.peers_errors(Scenario(SCENARIOS / "paced.scenario"), rows, real.Constants(3.3, 2.4, 4.0, 0.05))
         self.assertEqual(list(found), ["none largest"])
         self.assertEqual(list(found["none largest"]), ["total_ms", "downtime_ms", "guest_lost_ms"])
         self.assertLess(found["none largest"]["total_ms"], 0.2)

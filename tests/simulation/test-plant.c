@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "course.h"
+#include "plant.h"
 #include "sim-test.h"
 
 #define SEEDS 3
@@ -370,6 +371,45 @@ test_notice(void)
     g_assert_cmpint(first_sample_us(70000), <, 100000);
 }
 
+/* A second under that throttle of one that writes 1000 pages a second in a fiftieth of a CPU, and
+ * uses a twentieth for other things. */
+static void
+run_second(guint percent, double *cpu_us, double *written)
+{
+    SevmigSimScenario s = lab_guest("idle-busy");
+    SevmigSimRandom random;
+    SevmigSimPlant plant;
+
+    s.idle_busy = 0.05;
+    s.phases[0] = (SevmigSimPhase){
+        .working_set_pages = 4096, .writes_per_s = 1000, .pace = SEVMIG_SIM_PACED, .busy = 0.02};
+    sevmig_sim_random_init(&random, 1);
+    sevmig_sim_plant_init(&plant, &s, &random, TRUE);
+    plant.tune.slice_us = 1000;
+    plant.tune.throttle_percent = percent;
+    sevmig_sim_guest_run(&plant, 1e6);
+    *cpu_us = plant.cpu_us[0];
+    *written = plant.written[0];
+    sevmig_sim_plant_clear(&plant);
+}
+
+/* What a throttle takes first is what nobody waits for. */
+static void
+test_idle_busy(void)
+{
+    double cpu_us, written;
+
+    run_second(0, &cpu_us, &written);
+    g_assert_cmpfloat_with_epsilon(cpu_us, 70000, 1);
+    g_assert_cmpfloat_with_epsilon(written, 1000, 1e-3);
+    run_second(95, &cpu_us, &written);
+    g_assert_cmpfloat_with_epsilon(cpu_us, 20000 + 0.05 * 50000, 1);
+    g_assert_cmpfloat_with_epsilon(written, 1000, 1e-3);
+    run_second(99, &cpu_us, &written);
+    g_assert_cmpfloat_with_epsilon(cpu_us, 10000, 1);
+    g_assert_cmpfloat_with_epsilon(written, 500, 1e-3);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -385,6 +425,7 @@ main(int argc, char **argv)
     g_test_add_func("/plant/slack", test_slack);
     g_test_add_func("/plant/faults", test_faults);
     g_test_add_func("/plant/notice", test_notice);
+    g_test_add_func("/plant/idle-busy", test_idle_busy);
     g_test_add_func("/plant/ceiling-and-stun", test_ceiling_and_stun);
     g_test_add_func("/plant/abort-and-pause", test_abort_and_pause);
     g_test_add_func("/plant/duration-first", test_duration_first);
