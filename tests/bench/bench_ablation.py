@@ -29,7 +29,7 @@ def measure_case(directory: Path, mib_s: float, scale: int, case: str) -> dict:
     row = measure_one(Scenario(path), Steering(OURS, without=CASES[case][0], limit_s=LIMIT_S))
     return {"dirty_mib_s": mib_s * scale, "case": case, "time_scale": scale,
             **{key: row[key] for key in ("total_ms", "downtime_ms", "guest_lost_ms", "completed",
-                                         "usual_pages_per_s")}}
+                                         "pages_per_s")}}
 
 
 def measure(options, console: Console) -> dict:

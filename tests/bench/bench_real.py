@@ -14,7 +14,6 @@ import argparse
 import json
 import subprocess
 import tempfile
-import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -32,7 +31,6 @@ SCALE = 10
 LIMIT_S = 40  # at that scale; then a migration of ours is given up
 PEER_LIMIT_S = 15  # likewise, a peer's; or after so many times what ours took, if that is longer
 PEER_LIMIT = 3
-USUAL_S = 1.0  # to see how much the guest does with nothing in its way
 AFTER_BEATS = 20
 
 
@@ -58,11 +56,6 @@ def drive(rig: Rig, scenario: Scenario, uri: str, steering: Steering) -> dict:
     return json.loads(result.stdout)
 
 
-def cpu_us(qemu) -> int:
-    vcpu, = qemu.qmp.cmd("x-query-sev-migration")["vcpus"]
-    return vcpu["cpu-us"]
-
-
 def measure_one(scenario: Scenario, steering: Steering) -> dict:
     """One migration; times in milliseconds."""
     with Rig() as rig:
@@ -72,10 +65,6 @@ def measure_one(scenario: Scenario, steering: Steering) -> dict:
                        time_scale=scenario.time_scale)
         dst = rig.qemu("dst", [*guest, "-incoming", "defer"], time_scale=scenario.time_scale)
         rig.wait_beats(3)
-        start_us, start_cpu_us = now_us(), cpu_us(src)
-        time.sleep(USUAL_S)
-        usual = heartbeat.work_rate(rig.follower.poll().beats, start_us, now_us())
-        busy = (cpu_us(src) - start_cpu_us) / (now_us() - start_us)
         uri = f"unix:{rig.dir}/migration"
         dst.qmp.cmd("migrate-set-capabilities", capabilities=[
             {"capability": name, "state": True} for name in ("return-path", "events")])
@@ -84,7 +73,9 @@ def measure_one(scenario: Scenario, steering: Steering) -> dict:
         if told["paused"]:
             (dst if told["completed"] else src).qmp.cmd("cont")
         rig.wait_beats(AFTER_BEATS)
-        gap = heartbeat.handover_gap(rig.follower.log.beats, told["begun_us"], now_us())
+        beats = rig.follower.log.beats
+        gap = heartbeat.handover_gap(beats, told["begun_us"], now_us())
+        pace = heartbeat.work_rate(beats, told["free_from_us"], told["free_from_us"] + told["free_us"])
     downtime_ms = gap.length_us / 1e3 if gap else 0.0
     return {
         "scenario": scenario.name, "controller": steering.controller, "batch": str(steering.batch),
@@ -95,8 +86,7 @@ def measure_one(scenario: Scenario, steering: Steering) -> dict:
         "guest_lost_ms": told["throttled_us"] / 1e3 + downtime_ms,
         "longest_stun_ms": told["longest_stun_us"] / 1e3, "bytes": told["bytes"],
         "throttle_percent": told["throttle_percent"], "batch_pages": told["batch_pages"],
-        "limit_s": steering.limit_s, "fixed_us": told["fixed_us"], "usual_pages_per_s": usual, "usual_busy": busy,
-        "busy": told["busy"],
+        "limit_s": steering.limit_s, "fixed_us": told["fixed_us"], "pages_per_s": pace, "busy": told["busy"],
     }
 
 

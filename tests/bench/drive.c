@@ -353,7 +353,8 @@ report(Drive *self, GError **error)
     printf("{\"completed\": %s, \"aborted\": %s, \"paused\": %s, \"begun_us\": %" G_GINT64_FORMAT
            ", \"first_pass_us\": %" G_GINT64_FORMAT ", \"total_us\": %" G_GINT64_FORMAT
            ", \"qemu_downtime_us\": %" G_GUINT64_FORMAT
-           ", \"throttled_us\": %.0f, \"busy\": %.3f, \"fixed_us\": %" G_GUINT64_FORMAT
+           ", \"throttled_us\": %.0f, \"free_from_us\": %" G_GINT64_FORMAT
+           ", \"free_us\": %" G_GINT64_FORMAT ", \"busy\": %.3f, \"fixed_us\": %" G_GUINT64_FORMAT
            ", \"bytes\": %" G_GUINT64_FORMAT ", \"predicted_downtime_us\": %" G_GUINT64_FORMAT
            ", \"goal_us\": %" G_GUINT64_FORMAT ", \"longest_stun_us\": %" G_GUINT64_FORMAT
            ", \"throttle_percent\": %u, \"batch_pages\": %u}\n",
@@ -361,6 +362,7 @@ report(Drive *self, GError **error)
            self->aborted ? "true" : "false", self->paused ? "true" : "false", self->begun_us,
            (self->first_pass_us ? self->first_pass_us : self->ended_us) - self->begun_us,
            self->ended_us - self->begun_us, status.switchover.downtime_us, throttled_us,
+           self->free_from_us, self->free_us,
            (double)self->free_cpu_us / (double)MAX(self->free_us, 1),
            status.switchover.stop_us + status.switchover.device_us + status.switchover.finish_us,
            status.send.bytes, self->predicted_us, self->goal_us, self->longest_stun_us,

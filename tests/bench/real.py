@@ -117,7 +117,7 @@ def constants(scenario: Scenario, rows: list[dict]) -> Constants:
 
     machine = Constants(median(lambda row: row["fixed_us"] / 1e3),
                         max(0, median(lambda row: row["downtime_ms"] - row["qemu_downtime_ms"])), 0,
-                        median(lambda row: row["usual_busy"]))
+                        median(lambda row: row["busy"]))
     # The same batches in the same order, so that what the model's first pass lacks is not theirs.
     model, *_ = simulate(scenario, median_row(rows), machine)
     lacks_ms = median(lambda row: row["first_pass_ms"]) - model["first_pass_ms"]
@@ -125,18 +125,16 @@ def constants(scenario: Scenario, rows: list[dict]) -> Constants:
 
 
 def simulate(scenario: Scenario, ours: dict, machine: Constants, *more: str) -> list[dict]:
-    """The same in the model, as busy and at the pace that was seen. One that writes at its own pace
-    needs for it what it uses more than an idle one. One that writes as fast as it can has less of a
-    CPU while it migrates, because the senders are on the same machine."""
-    busy, pace = (), ours["usual_pages_per_s"]
+    """The same in the model, at the pace that was seen while it migrated and nothing throttled it, for
+    the senders are on the same machine. One that writes at its own pace needs for it what it uses
+    more than an idle one."""
+    busy = ()
     if scenario.is_paced:
-        writing = min(1, max(0.001, ours["usual_busy"] - machine.idle_busy))
+        writing = min(1, max(0.001, ours["busy"] - machine.idle_busy))
         busy = ("--set", f"load.busy={writing:.3f}", "--set", f"guest.idle-busy={machine.idle_busy:.3f}")
-    else:
-        pace *= ours["busy"] / ours["usual_busy"]
     rows = json.loads(bench_sim.run(
         bench_sim.CTL, "simulate", "--json", "--workload", scenario.path,
-        "--set", f"load.writes-per-s={pace:.0f}",
+        "--set", f"load.writes-per-s={ours['pages_per_s']:.0f}",
         *busy,
         "--set", f"firmware.extra-us={machine.extra_us:.1f}",
         "--set", f"host.device-ms={machine.device_ms:.1f}",
@@ -148,7 +146,7 @@ def simulate(scenario: Scenario, ours: dict, machine: Constants, *more: str) -> 
 
 def simulated(scenario: Scenario, ours: dict, machine: Constants) -> dict | None:
     """The medians under our controller, of some guests of that kind; None: an idle one has no pace."""
-    if not ours["usual_pages_per_s"]:
+    if not ours["pages_per_s"]:
         return None
     rows = [simulate(scenario, ours, machine, "--seed", str(seed),
                      "--set", f"host.notice-ms={seed * TICK_MS / MODEL_RUNS:.1f}")[0]
@@ -159,7 +157,7 @@ def simulated(scenario: Scenario, ours: dict, machine: Constants) -> dict | None
 def peers_errors(scenario: Scenario, rows: list[dict], machine: Constants) -> dict[str, dict]:
     """Of the model for each peer without a clock of its own that came to an end in both."""
     ours = next(r for r in rows if r["controller"] == OURS)
-    if not ours["usual_pages_per_s"] or len(rows) == 1:
+    if not ours["pages_per_s"] or len(rows) == 1:
         return {}
     models = {(r["controller"], r["batch"]): r
               for r in simulate(scenario, ours, machine, "--compare") if r["completed"]}
