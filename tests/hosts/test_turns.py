@@ -13,7 +13,8 @@ from lab.hosts import HOSTS, RUN
 from scene import (HostCase, Under, daemon_pid, kill_daemon, query, set_time_scale, start_sevmigd, tell_firmware,
                    wait_until)
 
-EIGHT_MIB = (40, 50, 62, 78, 96, 120, 150, 188)
+# Until one of two that begin together is told to wait both send, so the first differ by more.
+EIGHT_MIB = (30, 50, 62, 78, 96, 120, 150, 188)
 LEASE_S = 2.0
 SCALE = 5
 START_MS = 1000
