@@ -240,6 +240,13 @@ is_per_vcpu(const SevmigControl *self)
            sevmig_law_has(self, SEVMIG_PART_VCPU);
 }
 
+/* What all vCPUs are told, where not each is told its own. */
+static unsigned
+for_all(const SevmigControl *self, unsigned percent)
+{
+    return is_per_vcpu(self) ? 0 : percent;
+}
+
 void
 sevmig_throttle_want(SevmigControl *self, unsigned percent, const char *why)
 {
@@ -259,7 +266,7 @@ sevmig_throttle_want(SevmigControl *self, unsigned percent, const char *why)
                           percent, (int)(slice * percent / (100 - percent)));
     }
     self->throttle.wanted_percent = percent;
-    sevmig_knobs_want(&self->knobs, SEVMIG_KNOB_THROTTLE, per_vcpu ? 0 : percent,
+    sevmig_knobs_want(&self->knobs, SEVMIG_KNOB_THROTTLE, for_all(self, percent),
                       "throttle %u -> %u %%: %s", now, percent, why);
 }
 
@@ -469,8 +476,7 @@ sevmig_throttle_decide(SevmigControl *self)
         t->lowered_at_us = self->now_us;
     t->raised += target > now;
     /* only what is told needs a reason */
-    if (sevmig_knobs_wanted(&self->knobs, SEVMIG_KNOB_THROTTLE, -1) !=
-        (is_per_vcpu(self) ? 0 : target))
+    if (sevmig_knobs_wanted(&self->knobs, SEVMIG_KNOB_THROTTLE, -1) != for_all(self, target))
         explain(self, target, least, why, sizeof(why));
     sevmig_throttle_want(self, target, why);
 }
