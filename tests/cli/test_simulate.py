@@ -7,8 +7,11 @@ import os
 import pty
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import tap
 from trial import CTL, POLICIES, TOP, TrialCase
@@ -287,12 +290,25 @@ class Simulate(TrialCase):
                     if row["completed"]:
                         self.assertAlmostEqual(us(text), row[key], delta=0.1 * row[key], msg=key)
 
-    def on_terminal(self, *arguments):
+    def stop_at_work(self, process, seconds):
+        """For so long, once it can show its progress: what it does takes that much longer on any machine."""
+        def names():
+            return {Path(task, "comm").read_text().strip() for task in Path(f"/proc/{process.pid}/task").iterdir()}
+
+        while "progress" not in names():
+            self.assertIsNone(process.poll(), "it ended without a thread that shows progress")
+        process.send_signal(signal.SIGSTOP)
+        time.sleep(seconds)
+        process.send_signal(signal.SIGCONT)
+
+    def on_terminal(self, *arguments, stop_s=0):
         """Standard error as a terminal receives it, and standard output."""
         main, other = pty.openpty()
         with subprocess.Popen([CTL, *arguments], stdout=subprocess.PIPE, stderr=other, text=True,
                               env=dict(os.environ, TERM="xterm", LC_ALL="C.UTF-8")) as process:
             os.close(other)
+            if stop_s:
+                self.stop_at_work(process, stop_s)
             stdout = process.stdout.read()
             seen = b""
             while True:
@@ -309,7 +325,7 @@ class Simulate(TrialCase):
     def test_progress(self):
         """What takes long says how far it is, and wipes that away."""
         seen, stdout = self.on_terminal("simulate", "--workload", "wide", "--memory", "6GiB",
-                                        "--policy", "observe", "--policy-dir", POLICIES)
+                                        "--policy", "observe", "--policy-dir", POLICIES, stop_s=1.5)
         self.assertRegex(seen, r"\r\x1b\[Kwide under (observe|none), \d")
         self.assertTrue(seen.endswith("\r\x1b[K"))
         self.assertNotIn("\x1b", stdout)
