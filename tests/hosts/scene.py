@@ -21,8 +21,9 @@ from lab.error import LabError
 from lab.guests import Guest
 from lab.hosts import BUILD, HOSTS, RUN, TOP, Host, other
 
-# A guest that writes flat out over most of its memory: nothing but a throttle lets it converge.
-BUSY = "pattern=uniform rate=0 ws=64"
+# A guest that writes flat out over most of its memory: nothing but a throttle lets it converge. What each page
+# costs it keeps a fast machine's guest from writing more than the policies' throttle can hold.
+BUSY = "pattern=uniform rate=0 ws=64 cost=16"
 # A firmware slow enough that every phase of a migration lasts for seconds.
 SLOW_SCALE = 2
 ADMIN_POLICIES = "/etc/sevmig/policies"
