@@ -4,9 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-#define TURN_US                                                                                    \
-    50000.0              /* QEMU's loop decides so often; ours sleeps as long with nothing to send \
-                          */
+#define TURN_US 50000.0  /* QEMU's loop decides so often; SEV_TUNE_WAIT_MS is the same */
 #define TURN_MOST_US 5e6 /* turns far from the end change nothing, so they are played as one */
 #define TURNS_TO_END 64
 #define BANDWIDTH_US 100000.0
@@ -192,13 +190,16 @@ is_idle(const SevmigSimPlant *self)
     return self->memory->remaining < NONE && self->credit_us > -ROUNDING_US;
 }
 
-/* Whether a turn of QEMU's loop ends now. Held with nothing left it sleeps. */
+/* Whether a turn of QEMU's loop ends now. Held with nothing left it sleeps until TURN_US after the
+ * newest sync. */
 static gboolean
 turn_ends(const SevmigSimPlant *self)
 {
-    gboolean idle = is_idle(self) && self->tune.switchover != SEVMIG_SWITCHOVER_HOLD;
+    gboolean sleeps = self->tune.switchover == SEVMIG_SWITCHOVER_HOLD &&
+                      self->now_us - self->sync_us < TURN_US - ROUNDING_US;
 
-    return idle || (self->now_us >= turn_end_us(self) && self->credit_us > -ROUNDING_US);
+    return (is_idle(self) && !sleeps) ||
+           (self->now_us >= turn_end_us(self) && self->credit_us > -ROUNDING_US);
 }
 
 void
