@@ -5,8 +5,8 @@
  * QEMU stops when what remains, right after a bitmap sync, is below bandwidth x downtime limit. Its
  * bandwidth is the mean of the last 100 ms, which says nothing about the last pass: so it is held
  * until our prediction allows it, and then given the limit that means our allowed remainder at its
- * bandwidth. While it is held the limit is the least there is, because below the limit QEMU syncs
- * at every turn.
+ * bandwidth. While it is held the limit is the least there is: below it a QEMU that went by the
+ * limit alone would sync at every turn. The patched one does not, whatever the limit.
  */
 #include "law.h"
 
