@@ -51,6 +51,8 @@ typedef struct {
     GPtrArray *issues;
 } SevmigReader;
 
+/* Whether so many faults are listed that no more will be: a check may stop. */
+gboolean sevmig_reader_is_full(const SevmigReader *self);
 void sevmig_reader_issue(const SevmigReader *self, gsize offset, const char *format, ...)
     G_GNUC_PRINTF(3, 4);
 /* The element of a path below the root, or NULL. */

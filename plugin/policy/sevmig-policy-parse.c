@@ -23,6 +23,12 @@ const SevmigXmlLimits sevmig_policy_limits = {
 /* Nobody reads more, and each has to count lines from the beginning for its position. */
 #define MOST_ISSUES 100
 
+gboolean
+sevmig_reader_is_full(const SevmigReader *self)
+{
+    return self->issues->len > MOST_ISSUES;
+}
+
 void
 sevmig_reader_issue(const SevmigReader *self, gsize offset, const char *format, ...)
 {
@@ -30,7 +36,7 @@ sevmig_reader_issue(const SevmigReader *self, gsize offset, const char *format, 
     unsigned line, column;
     va_list args;
 
-    if (self->issues->len > MOST_ISSUES)
+    if (sevmig_reader_is_full(self))
         return;
     va_start(args, format);
     text = self->issues->len < MOST_ISSUES
@@ -156,18 +162,22 @@ settle(SevmigPolicy *policy)
 }
 
 #define DESCRIPTION_MAX 1000
+#define SPACE " \t\r\n"
 
 static char *
 read_description(const SevmigReader *self)
 {
     const SevmigXmlNode *node = sevmig_reader_find(self, "description");
     g_autofree char *text = node ? sevmig_xml_text(node) : g_strdup("");
-    g_auto(GStrv) words = g_strsplit_set(text, " \t\r\n", -1);
     GString *out = g_string_new(NULL);
 
-    for (char **word = words; *word; word++) {
-        if (**word)
-            g_string_append_printf(out, "%s%s", out->len ? " " : "", *word);
+    for (const char *p = text + strspn(text, SPACE); *p; p += strspn(p, SPACE)) {
+        gsize length = strcspn(p, SPACE);
+
+        if (out->len)
+            g_string_append_c(out, ' ');
+        g_string_append_len(out, p, (gssize)length);
+        p += length;
     }
     if (g_utf8_strlen(out->str, -1) > DESCRIPTION_MAX)
         sevmig_reader_issue(self, sevmig_xml_text_offset(self->doc, node),

@@ -183,7 +183,8 @@ check_attributes(const SevmigReader *self, const SevmigXmlNode *node, const char
     const SevmigUnit *units;
     g_autofree char *known = list_attributes(self, path, &units);
 
-    for (const SevmigXmlAttr *attr = node->attrs; attr; attr = attr->next) {
+    for (const SevmigXmlAttr *attr = node->attrs; attr && !sevmig_reader_is_full(self);
+         attr = attr->next) {
         g_autofree char *shown = sevmig_quote(attr->name);
 
         if (!list_has(known, attr->name))
@@ -255,7 +256,8 @@ check_node(const SevmigReader *self, const SevmigXmlNode *node, const Element *e
 {
     check_attributes(self, node, element->path);
     check_text(self, node, element);
-    for (const SevmigXmlNode *child = node->children; child; child = child->next)
+    for (const SevmigXmlNode *child = node->children; child && !sevmig_reader_is_full(self);
+         child = child->next)
         check_child(self, child, element->path);
 }
 

@@ -12,6 +12,7 @@
 #include <libxml/parserInternals.h>
 
 #include "sevmig-policy-issue.h"
+#include "sevmig-policy-xml-bounds.h"
 
 typedef struct {
     xmlParserCtxtPtr ctxt;
@@ -131,7 +132,7 @@ builder_last(const Builder *self, const char *wanted)
     /* Backwards, so that it costs what lies between: g_strrstr_len() begins at the beginning. */
     for (const char *p = memrchr(text, wanted[0], offset); p;
          p = memrchr(text, wanted[0], (gsize)(p - text))) {
-        if (g_str_has_prefix(p, wanted))
+        if (sevmig_xml_begins(p, wanted))
             return (gsize)(p - text);
     }
     return offset;
@@ -170,12 +171,6 @@ on_start_element(void *data, const xmlChar *name, const xmlChar *prefix, const x
     if (self->elements >= self->limits->max_elements) {
         builder_fail(self, offset, "<%s>: more than %u elements, %s has at most that", name,
                      self->limits->max_elements, self->limits->what);
-        return;
-    }
-    if ((guint)n_attributes > self->limits->max_attributes) {
-        builder_fail(self, offset,
-                     "<%s>: more than %u attributes, an element of %s has at most that", name,
-                     self->limits->max_attributes, self->limits->what);
         return;
     }
     node = sevmig_xml_node_new(self->current, uri ? (const char *)uri : "", (const char *)name);
@@ -255,7 +250,7 @@ check_encoding(const SevmigXmlDoc *doc, GPtrArray *issues)
                          "byte 0x%02x is not text; expected XML in UTF-8", (unsigned char)*bad);
         return FALSE;
     }
-    end = g_str_has_prefix(doc->text, "<?xml") ? strstr(doc->text, "?>") : NULL;
+    end = sevmig_xml_begins(doc->text, "<?xml") ? strstr(doc->text, "?>") : NULL;
     if (!end)
         return TRUE;
     declaration = g_strndup(doc->text, (gsize)(end - doc->text));
@@ -321,7 +316,7 @@ sevmig_xml_parse(const char *text, gsize size, const char *file, const SevmigXml
         sevmig_issue_add(issues, file, 1, 1, "the document is empty; expected XML");
         return NULL;
     }
-    if (!check_encoding(doc, issues))
+    if (!check_encoding(doc, issues) || !sevmig_xml_check_bounds(doc, limits, issues))
         return NULL;
     run_parser(&builder);
     if (builder.failed || !doc->root)
@@ -341,7 +336,7 @@ sevmig_xml_position(const SevmigXmlDoc *doc, gsize offset, unsigned *line, unsig
             start = p + 1;
         }
     }
-    if (start == doc->text && g_str_has_prefix(start, "\xEF\xBB\xBF") && at >= start + 3)
+    if (start == doc->text && sevmig_xml_begins(start, "\xEF\xBB\xBF") && at >= start + 3)
         start += 3; /* a byte order mark takes no column */
     *column = 1;
     for (const char *p = start; p < at; p++)
@@ -407,14 +402,14 @@ sevmig_xml_text_offset(const SevmigXmlDoc *doc, const SevmigXmlNode *node)
         return node->offset;
     p = skip_space(p + 1);
     for (gsize i = 0; i < G_N_ELEMENTS(skipped); i++) {
-        const char *end = g_str_has_prefix(p, skipped[i][0]) ? strstr(p, skipped[i][1]) : NULL;
+        const char *end = sevmig_xml_begins(p, skipped[i][0]) ? strstr(p, skipped[i][1]) : NULL;
 
         if (end) {
             p = skip_space(end + strlen(skipped[i][1]));
             i = (gsize)-1; /* begin again: they may follow each other */
         }
     }
-    if (g_str_has_prefix(p, "<![CDATA["))
+    if (sevmig_xml_begins(p, "<![CDATA["))
         p += strlen("<![CDATA[");
     else if (*p == '<')
         return node->offset;

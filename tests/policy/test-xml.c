@@ -2,7 +2,10 @@
 /*
  * Positions, limits, and that no mutilated document does more than be refused.
  */
+#include <time.h>
+
 #include "policy-test.h"
+#include "sevmig-policy-resolve.h"
 #include "sevmig-policy-store.h"
 #include "sevmig-policy-xml.h"
 
@@ -112,6 +115,100 @@ test_limits(void)
                  "t:1:4: <b>: more than 4 attributes, an element of a test has at most that");
 }
 
+/* What libxml2 would take long for is counted before it reads: also where a tag looks odd. */
+static void
+test_bounds(void)
+{
+    g_autoptr(GString) declared = g_string_new(NULL);
+    g_autofree char *text = NULL;
+    g_autoptr(SevmigXmlDoc) beside = NULL;
+    g_autoptr(SevmigXmlDoc) doc = parse(
+        "<a b = '=======' c\n=\"='='='=\"><!-- d='' d='' d='' d='' --><?e f='' f='' f='' f=''?>"
+        "<![CDATA[<g h='' h='' h='' h='' h=''>]]></a>");
+
+    g_assert_nonnull(doc);
+    for (guint i = 0; i < 257; i++)
+        g_string_append_printf(declared, " xmlns:n%03u='u'", i); /* 15 characters each */
+    text = g_strdup_printf("<a><b%s/></a>", declared->str);
+    expect_issue(text, "t:1:4: <b>: more than 256 namespaces, a test has at most that in force");
+    g_free(text);
+    /* Half of them in an element, half in another: together they are in force inside of it only. */
+    text = g_strdup_printf("<a%.*s><b%s/></a>", 129 * 15, declared->str, declared->str + 128 * 15);
+    expect_issue(text, "t:1:1939: <b>: more than 256 namespaces, a test has at most that in force");
+    g_free(text);
+    text =
+        g_strdup_printf("<a><c%.*s/><b%s/></a>", 129 * 15, declared->str, declared->str + 128 * 15);
+    beside = parse(text);
+    g_assert_nonnull(beside);
+}
+
+#define DOMAIN_HEAD "<domain type='kvm'><name>d</name><launchSecurity type='sev'/><metadata>"
+#define DOMAIN_TAIL "</metadata></domain>"
+#define POLICY_HEAD DOMAIN_HEAD "<policy xmlns='urn:sevmig:policy:1' name='x'>"
+#define POLICY_TAIL "</policy>" DOMAIN_TAIL
+
+/* A megabyte: the head, the unit with its number as often as there is place, the tail. */
+static char *
+fill(const char *head, const char *unit, const char *tail)
+{
+    GString *text = g_string_new(head);
+
+    for (guint i = 0; text->len + strlen(unit) + 16 < SEVMIG_DOMAIN_MAX_BYTES - strlen(tail); i++) {
+        for (const char *p = unit; *p; p++) {
+            if (*p == '@')
+                g_string_append_printf(text, "%x", i);
+            else
+                g_string_append_c(text, *p);
+        }
+    }
+    g_string_append(text, tail);
+    return g_string_free(text, FALSE);
+}
+
+static double
+seconds_to_resolve(const SevmigPolicyStore *store, const char *xml)
+{
+    clock_t begun = clock();
+    g_autoptr(SevmigResolution) resolution = sevmig_policy_resolve(store, xml, -1, NULL);
+
+    return (double)(clock() - begun) / CLOCKS_PER_SEC;
+}
+
+/* A domain's owner and every caller choose what is read: no form of it may take much longer than
+ * a plain document of the same size. Unbounded, the first form takes libxml2 twelve seconds. */
+static void
+test_slow_forms(void)
+{
+    static const char *const forms[][3] = {
+        {"<domain><a ", "a@='' ", "/></domain>"},
+        {"<domain xmlns:p='u'><a ", "p:a@='' ", "/></domain>"},
+        {"<domain><a ", "xmlns:a@='u' ", "/></domain>"},
+        {"<domain>", "<a xmlns:a@='u'><a@:b/>", "</domain>"},
+        {"<domain>", "<b a='>>>>>>>>'/>", "</domain>"},
+        {"<domain>", "<!---->", "</domain>"},
+        {"<domain>", "<?a?>", "</domain>"},
+        {"<domain><name>", "<![CDATA[]]>", "</name></domain>"},
+        {"<domain><name>", "&lt;", "</name></domain>"},
+        {POLICY_HEAD "<match>", "<domain nam='a@'/>", "</match>" POLICY_TAIL},
+        {POLICY_HEAD, "<goals a='' b='' c='' d='' e='' f='' g='' h='' i='' j='' k=''/>",
+         POLICY_TAIL},
+        {POLICY_HEAD "<description>", "a ", "</description>" POLICY_TAIL},
+    };
+    g_autofree char *plain = fill("<domain><name>", "a", "</name></domain>");
+    g_autofree char *elements = fill("<domain>", "<a b='cdefghij'/>", "</domain>");
+    SevmigPolicyStore *store = sevmig_policy_store_new("/nonexistent", "/nonexistent", NULL);
+    double usual = seconds_to_resolve(store, plain) + seconds_to_resolve(store, elements);
+
+    for (gsize i = 0; i < G_N_ELEMENTS(forms); i++) {
+        g_autofree char *xml = fill(forms[i][0], forms[i][1], forms[i][2]);
+        double seconds = seconds_to_resolve(store, xml);
+
+        g_test_message("%.3f s, usual %.3f s: %.60s", seconds, usual, xml);
+        g_assert_cmpfloat(seconds, <, 8 * usual);
+    }
+    sevmig_policy_store_free(store);
+}
+
 /* However much is wrong, the list of it ends. */
 static void
 test_many_faults(void)
@@ -194,6 +291,8 @@ main(int argc, char **argv)
     g_test_add_func("/policy/xml/line-endings", test_line_endings);
     g_test_add_func("/policy/xml/long-input", test_long_input);
     g_test_add_func("/policy/xml/limits", test_limits);
+    g_test_add_func("/policy/xml/bounds", test_bounds);
+    g_test_add_func("/policy/xml/slow-forms", test_slow_forms);
     g_test_add_func("/policy/xml/many-faults", test_many_faults);
     g_test_add_func("/policy/xml/entities", test_entities);
     g_test_add_func("/policy/xml/printable", test_printable);
