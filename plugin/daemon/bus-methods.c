@@ -12,6 +12,7 @@
 #include "log.h"
 #include "sevmig-error.h"
 #include "sevmig-names.h"
+#include "worker.h"
 
 #define PROPERTIES_INTERFACE "org.freedesktop.DBus.Properties"
 
@@ -21,6 +22,7 @@ typedef struct {
     SevmigBus *bus;
     GDBusMethodInvocation *invocation;
     const MethodRow *row;
+    SevmigBusUser *user; /* NULL: not let in */
 } Request;
 
 static GVariant *
@@ -72,23 +74,6 @@ call_list_migrations(SevmigBusObject *object, GVariant *parameters, GError **err
 }
 
 static GVariant *
-call_list_history(SevmigBusObject *object, GVariant *parameters, GError **error)
-{
-    SevmigBus *self = object->bus;
-    const char *which;
-    guint limit;
-
-    g_variant_get(parameters, "(&su)", &which, &limit);
-    return g_variant_new("(@aa{sv})", self->ops->list_history(which, limit, self->user_data));
-}
-
-static GVariant *
-call_list_policies(SevmigBusObject *object, GVariant *parameters, GError **error)
-{
-    return g_variant_new("(@aa{sv})", object->bus->ops->list_policies(object->bus->user_data));
-}
-
-static GVariant *
 policy_xml(SevmigBusObject *object, const char *name, GError **error)
 {
     g_autofree char *xml = object->bus->ops->get_policy(name, object->bus->user_data, error);
@@ -125,15 +110,6 @@ call_reload_policies(SevmigBusObject *object, GVariant *parameters, GError **err
 }
 
 static GVariant *
-call_explain_xml(SevmigBusObject *object, GVariant *parameters, GError **error)
-{
-    const char *xml;
-
-    g_variant_get(parameters, "(&s)", &xml);
-    return object->bus->ops->explain_xml(xml, object->bus->user_data, error);
-}
-
-static GVariant *
 change_policy(SevmigBusObject *object, GVariant *parameters, SevmigTraceOrigin *origin,
               GError **error)
 {
@@ -165,6 +141,9 @@ change_steer(SevmigBusObject *object, GVariant *parameters, SevmigTraceOrigin *o
 
 static void request_explain(Request *request);
 static void request_probe(Request *request);
+static void request_explain_xml(Request *request);
+static void request_list_history(Request *request);
+static void request_list_policies(Request *request);
 
 /* Exactly one of `call` (answers at once), `start` (answers later) and `change` (answers when it is
  * known who calls; the origin lacks all else) is set. */
@@ -178,12 +157,12 @@ typedef struct {
 static const Handler properties_get = {.call = call_get};
 static const Handler properties_get_all = {.call = call_get_all};
 static const Handler manager_list_migrations = {.call = call_list_migrations};
-static const Handler manager_list_history = {.call = call_list_history};
-static const Handler manager_list_policies = {.call = call_list_policies};
+static const Handler manager_list_history = {.start = request_list_history};
+static const Handler manager_list_policies = {.start = request_list_policies};
 static const Handler manager_get_policy = {.call = call_get_policy};
 static const Handler manager_explain = {.start = request_explain};
 static const Handler manager_probe = {.start = request_probe};
-static const Handler manager_explain_xml = {.call = call_explain_xml};
+static const Handler manager_explain_xml = {.start = request_explain_xml};
 static const Handler manager_reload_policies = {.call = call_reload_policies};
 static const Handler migration_set_policy = {.change = change_policy};
 static const Handler migration_steer = {.change = change_steer};
@@ -236,7 +215,8 @@ sevmig_bus_method_action(const char *interface, const char *method)
 static void
 request_free(Request *request)
 {
-    sevmig_bus_caller_leave(request->bus, g_dbus_method_invocation_get_sender(request->invocation));
+    if (request->user != NULL)
+        sevmig_bus_user_leave(request->user);
     sevmig_bus_unref(request->bus);
     g_object_unref(request->invocation);
     g_free(request);
@@ -291,6 +271,139 @@ request_probe(Request *request)
 
     g_variant_get(g_dbus_method_invocation_get_parameters(request->invocation), "(&s)", &domain);
     self->ops->probe(domain, asked, request, self->user_data);
+}
+
+/* --- Answers that take long: one of a user at a time, made in a thread --- */
+
+static void
+reader_done(Request *request)
+{
+    sevmig_bus_reader_done(request->user);
+    request_free(request);
+}
+
+static void
+xml_explained(GObject *source_object, GAsyncResult *result, gpointer user_data)
+{
+    Request *request = user_data;
+    g_autoptr(GVariant) value = NULL;
+    GError *error = NULL;
+
+    if (request->bus->ops != NULL) {
+        value = request->bus->ops->ask_finish(result, &error);
+        if (value != NULL)
+            request_return_value(request, value);
+        else
+            request_return_error(request, error);
+    }
+    reader_done(request);
+}
+
+static void
+explain_xml_now(SevmigBusUser *user, const GError *error, gpointer data)
+{
+    Request *request = data;
+    SevmigBus *self = request->bus;
+    const char *xml;
+
+    if (self->ops == NULL) {
+        request_free(request);
+        return;
+    }
+    g_variant_get(g_dbus_method_invocation_get_parameters(request->invocation), "(&s)", &xml);
+    self->ops->explain_xml(xml, xml_explained, request, self->user_data);
+}
+
+static void
+request_explain_xml(Request *request)
+{
+    sevmig_bus_reader_push(request->user, explain_xml_now, request);
+}
+
+typedef struct {
+    GDBusMethodInvocation *invocation;
+    GVariant *value;
+} Reply;
+
+static void
+reply_free(gpointer data)
+{
+    Reply *reply = data;
+
+    g_object_unref(reply->invocation);
+    g_variant_unref(reply->value);
+    g_free(reply);
+}
+
+/* A long list becomes a message value by value: ten milliseconds and more. */
+static gpointer
+reply_thread(gpointer data, GError **error)
+{
+    Reply *reply = data;
+
+    g_dbus_method_invocation_return_value(g_object_ref(reply->invocation), reply->value);
+    return NULL;
+}
+
+static void
+replied(GObject *source_object, GAsyncResult *result, gpointer user_data)
+{
+    reader_done(user_data);
+}
+
+/* Takes over the list. */
+static void
+reply_list(Request *request, GVariant *list)
+{
+    Reply *reply = g_new0(Reply, 1);
+
+    reply->invocation = g_object_ref(request->invocation);
+    reply->value = g_variant_ref_sink(g_variant_new("(@aa{sv})", list));
+    g_variant_unref(list);
+    sevmig_worker_run_async("the bus", reply_thread, reply, reply_free, NULL, 0, NULL, replied,
+                            request);
+}
+
+static void
+list_history_now(SevmigBusUser *user, const GError *error, gpointer data)
+{
+    Request *request = data;
+    SevmigBus *self = request->bus;
+    const char *which;
+    guint limit;
+
+    if (self->ops == NULL) {
+        request_free(request);
+        return;
+    }
+    g_variant_get(g_dbus_method_invocation_get_parameters(request->invocation), "(&su)", &which,
+                  &limit);
+    reply_list(request, self->ops->list_history(which, limit, self->user_data));
+}
+
+static void
+request_list_history(Request *request)
+{
+    sevmig_bus_reader_push(request->user, list_history_now, request);
+}
+
+static void
+list_policies_now(SevmigBusUser *user, const GError *error, gpointer data)
+{
+    Request *request = data;
+    SevmigBus *self = request->bus;
+
+    if (self->ops == NULL) {
+        request_free(request);
+        return;
+    }
+    reply_list(request, self->ops->list_policies(self->user_data));
+}
+
+static void
+request_list_policies(Request *request)
+{
+    sevmig_bus_reader_push(request->user, list_policies_now, request);
 }
 
 /* The object that is called, which may have gone meanwhile; answers then. */
@@ -353,24 +466,24 @@ request_change(Request *request)
 }
 
 static void
-request_run(Request *request)
+request_run(SevmigBusUser *user, const GError *none, gpointer data)
 {
-    g_autoptr(Request) owned = request;
+    g_autoptr(Request) request = data;
     const Handler *handler = request->row->handler;
-    SevmigBusObject *object = request_object(request);
+    SevmigBusObject *object = request->bus->ops != NULL ? request_object(request) : NULL;
     GError *error = NULL;
     GVariant *value;
 
     if (object == NULL)
-        return;
+        return; /* answered, or the bus has been left */
     if (handler->call != NULL) {
         value = handler->call(object, g_dbus_method_invocation_get_parameters(request->invocation),
                               &error);
         request_return(request, value, error);
     } else if (handler->start != NULL) {
-        handler->start(g_steal_pointer(&owned));
+        handler->start(g_steal_pointer(&request));
     } else {
-        request_change(g_steal_pointer(&owned));
+        request_change(g_steal_pointer(&request));
     }
 }
 
@@ -383,7 +496,8 @@ authorized(GObject *source_object, GAsyncResult *result, gpointer user_data)
     if (request->bus->ops == NULL)
         return; /* the bus has been left; nobody hears an answer */
     if (sevmig_polkit_check_finish(result, &error)) {
-        request_run(g_steal_pointer(&request));
+        sevmig_bus_run_later(request->bus, request_run, request);
+        request = NULL;
         return;
     }
     sevmig_log(SEVMIG_MESSAGE_INFO, NULL, "%s refused to %s: %s", request->row->method,
@@ -391,23 +505,36 @@ authorized(GObject *source_object, GAsyncResult *result, gpointer user_data)
     request_return_error(request, g_steal_pointer(&error));
 }
 
-/* Takes over the invocation. */
 static void
-request_begin(SevmigBus *self, const MethodRow *row, GDBusMethodInvocation *invocation)
+request_check(SevmigBusUser *user, const GError *unknown, gpointer data)
 {
-    Request *request = g_new0(Request, 1);
-    const SevmigBusObject *object =
-        sevmig_bus_find(self, g_dbus_method_invocation_get_object_path(invocation));
+    g_autoptr(Request) request = data;
+    GDBusMethodInvocation *invocation = request->invocation;
+    SevmigBus *self = request->bus;
     GDBusMessageFlags flags =
         g_dbus_message_get_flags(g_dbus_method_invocation_get_message(invocation));
+    const SevmigBusObject *object;
+    GError *error = NULL;
 
-    request->bus = g_rc_box_acquire(self);
-    request->invocation = invocation;
-    request->row = row;
+    if (self->ops == NULL)
+        return;
+    if (user == NULL) {
+        error = g_error_copy(unknown);
+        g_prefix_error(&error, "cannot tell who asks: ");
+        request_return_error(request, error);
+        return;
+    }
+    if (!sevmig_bus_user_enter(user, &error)) {
+        request_return_error(request, error);
+        return;
+    }
+    request->user = user;
+    object = sevmig_bus_find(self, g_dbus_method_invocation_get_object_path(invocation));
     sevmig_polkit_check_async(self->polkit, g_dbus_method_invocation_get_sender(invocation),
-                              row->action, sevmig_bus_details(object, invocation),
+                              request->row->action, sevmig_bus_details(object, invocation),
                               flags & G_DBUS_MESSAGE_FLAGS_ALLOW_INTERACTIVE_AUTHORIZATION,
                               authorized, request);
+    request = NULL;
 }
 
 static void
@@ -417,16 +544,23 @@ method_call(GDBusConnection *connection, const char *sender, const char *path,
 {
     SevmigBus *self = user_data;
     const MethodRow *row = method_called(interface, method, parameters);
+    g_autoptr(Request) request = NULL;
     GError *error = NULL;
 
-    if (row == NULL)
+    if (row == NULL) {
         g_dbus_method_invocation_return_error(invocation, SEVMIG_ERROR, SEVMIG_ERROR_NOT_AUTHORIZED,
                                               "not authorized: nothing allows %s.%s", interface,
                                               method);
-    else if (!sevmig_bus_caller_enter(self, sender, &error))
-        g_dbus_method_invocation_take_error(invocation, error);
+        return;
+    }
+    request = g_new0(Request, 1);
+    request->bus = g_rc_box_acquire(self);
+    request->invocation = invocation;
+    request->row = row;
+    if (sevmig_bus_find_user(self, sender, request_check, request, &error))
+        request = NULL;
     else
-        request_begin(self, row, invocation);
+        request_return_error(request, error);
 }
 
 const GDBusInterfaceVTable SEVMIG_BUS_VTABLE = {.method_call = method_call};

@@ -332,7 +332,7 @@ sevmig_bus_new(const char *address, const SevmigBusOps *ops, gpointer user_data,
     self->user_data = user_data;
     self->migrations = g_ptr_array_new_with_free_func(sevmig_bus_object_free);
     self->policies = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, sevmig_bus_object_free);
-    self->callers = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    sevmig_bus_callers_init(self);
     self->polkit = sevmig_polkit_new();
     self->manager.bus = self;
     self->manager.interface = &org_sevmig1_manager_interface;
@@ -360,7 +360,7 @@ bus_clear(gpointer data)
 
     g_clear_pointer(&self->migrations, g_ptr_array_unref);
     g_clear_pointer(&self->policies, g_hash_table_unref);
-    g_clear_pointer(&self->callers, g_hash_table_unref);
+    sevmig_bus_callers_clear(self);
     g_clear_object(&self->connection);
 }
 
@@ -378,6 +378,7 @@ sevmig_bus_free(SevmigBus *self)
     self->ops = NULL;
     g_clear_handle_id(&self->flush_timer, g_source_remove);
     g_clear_handle_id(&self->name, g_bus_unown_name);
+    sevmig_bus_callers_stop(self);
     g_ptr_array_set_size(self->migrations, 0);
     g_hash_table_remove_all(self->policies);
     object_clear(&self->manager);

@@ -9,8 +9,8 @@
 #include "worker.h"
 
 #define ASK_TIMEOUT_MS 10000u
-/* What anyone may send is read between two ticks: well below a lease, whatever it is made of. */
-#define EXPLAIN_MOST_BYTES (256u * 1024u)
+/* What anyone may send; libvirt's own documents are below a tenth of it. */
+#define EXPLAIN_MOST_BYTES (64u * 1024u)
 
 static const char *
 bus_libvirt_state(gpointer user_data)
@@ -41,7 +41,7 @@ bus_list_history(const char *which, guint limit, gpointer user_data)
 {
     SevmigDaemon *self = user_data;
 
-    return sevmig_history_list(self->history, which, limit);
+    return g_variant_ref_sink(sevmig_history_list(self->history, which, limit));
 }
 
 static char *
@@ -118,18 +118,67 @@ describe_thread(gpointer data, GError **error)
     return sevmig_outgoing_describe(question->connection, question->domain, error);
 }
 
+/* A document, and the policies of the moment that it was asked about. */
+typedef struct {
+    SevmigPolicyStore *store;
+    char *xml;
+} Explanation;
+
+static void
+explanation_free(gpointer data)
+{
+    Explanation *explanation = data;
+
+    sevmig_policy_store_free(explanation->store);
+    g_free(explanation->xml);
+    g_free(explanation);
+}
+
+static gpointer
+explain_thread(gpointer data, GError **error)
+{
+    const Explanation *explanation = data;
+    g_autoptr(SevmigResolution) resolution =
+        sevmig_policy_resolve(explanation->store, explanation->xml, -1, error);
+
+    return resolution != NULL ? g_variant_ref_sink(sevmig_resolution_to_variant(resolution)) : NULL;
+}
+
+static void
+explained(GObject *source_object, GAsyncResult *result, gpointer user_data)
+{
+    g_autoptr(GTask) task = user_data;
+    GError *error = NULL;
+    GVariant *value = sevmig_worker_run_finish(result, &error);
+
+    answer(task, value, error);
+}
+
+/* Takes over `xml` and `task`. */
+static void
+explain(SevmigDaemon *self, char *xml, GTask *task)
+{
+    Explanation *explanation = g_new0(Explanation, 1);
+
+    explanation->store = sevmig_policy_store_snapshot(sevmig_policies_store(self->policies));
+    explanation->xml = xml;
+    sevmig_worker_run_async("the reader of domain XML", explain_thread, explanation,
+                            explanation_free, (GDestroyNotify)g_variant_unref, ASK_TIMEOUT_MS,
+                            self->cancellable, explained, task);
+}
+
 static void
 described(GObject *source_object, GAsyncResult *result, gpointer user_data)
 {
     g_autoptr(GTask) task = user_data;
     SevmigDaemon *self = g_task_get_task_data(task);
     GError *error = NULL;
-    g_autofree char *xml = sevmig_worker_run_finish(result, &error);
-    GVariant *value = NULL;
+    char *xml = sevmig_worker_run_finish(result, &error);
 
     if (xml != NULL)
-        value = sevmig_policies_explain(self->policies, xml, &error);
-    answer(task, value != NULL ? g_variant_ref_sink(value) : NULL, error);
+        explain(self, xml, g_steal_pointer(&task));
+    else
+        answer(task, NULL, error);
 }
 
 static void
@@ -174,18 +223,18 @@ bus_ask_finish(GAsyncResult *result, GError **error)
     return g_task_propagate_pointer(G_TASK(result), error);
 }
 
-static GVariant *
-bus_explain_xml(const char *xml, gpointer user_data, GError **error)
+static void
+bus_explain_xml(const char *xml, GAsyncReadyCallback callback, gpointer callback_data,
+                gpointer user_data)
 {
-    SevmigDaemon *self = user_data;
+    g_autoptr(GTask) task = g_task_new(NULL, NULL, callback, callback_data);
 
-    if (strlen(xml) > EXPLAIN_MOST_BYTES) {
-        g_set_error(error, SEVMIG_ERROR, SEVMIG_ERROR_INVALID,
-                    "domain XML: too large to be explained; expected at most %u bytes",
-                    EXPLAIN_MOST_BYTES);
-        return NULL;
-    }
-    return sevmig_policies_explain(self->policies, xml, error);
+    if (strlen(xml) <= EXPLAIN_MOST_BYTES)
+        explain(user_data, g_strdup(xml), g_steal_pointer(&task));
+    else
+        g_task_return_new_error(task, SEVMIG_ERROR, SEVMIG_ERROR_INVALID,
+                                "domain XML: too large to be explained; expected at most %u bytes",
+                                EXPLAIN_MOST_BYTES);
 }
 
 /* The session of a migration on the bus, NULL with `error` if it has ended. */
@@ -210,7 +259,7 @@ bus_set_policy(const SevmigInfo *migration, const char *name, const SevmigTraceO
     SevmigSession *session;
 
     if (policy == NULL) {
-        g_set_error(error, SEVMIG_ERROR, SEVMIG_ERROR_NOT_FOUND, "no policy is named %s", name);
+        sevmig_policies_error_unknown(name, error);
         return FALSE;
     }
     session = session_of(self, migration, error);

@@ -5,10 +5,12 @@
 #include "log.h"
 #include "sevmig-error.h"
 #include "sevmig-names.h"
+#include "sevmig-policy-issue.h"
 #include "sevmig-policy-store.h"
 
 struct SevmigPolicies {
     SevmigPolicyStore *store;
+    GVariant *list; /* as sevmig_policies_list() answers; NULL: to be made */
     char *error;
 };
 
@@ -42,6 +44,7 @@ sevmig_policies_free(SevmigPolicies *self)
     if (self == NULL)
         return;
     sevmig_policy_store_free(self->store);
+    g_clear_pointer(&self->list, g_variant_unref);
     g_free(self->error);
     g_free(self);
 }
@@ -54,6 +57,7 @@ sevmig_policies_reload(SevmigPolicies *self, guint *count, GError **error)
 
     if (sevmig_policy_store_reload(self->store, issues, &local)) {
         *count = sevmig_policy_store_count(self->store);
+        g_clear_pointer(&self->list, g_variant_unref);
         g_free(self->error);
         self->error = g_strdup("");
         sevmig_log(SEVMIG_MESSAGE_POLICIES_IN_FORCE, NULL, "%u policies in force", *count);
@@ -110,25 +114,28 @@ list_one(GVariantBuilder *b, const SevmigPolicyEntry *entry)
 }
 
 GVariant *
-sevmig_policies_list(const SevmigPolicies *self)
+sevmig_policies_list(SevmigPolicies *self)
 {
     size_t n;
     const SevmigPolicyEntry *entries = sevmig_policy_store_list(self->store, &n);
     GVariantBuilder b;
 
-    g_variant_builder_init(&b, G_VARIANT_TYPE("aa{sv}"));
-    for (size_t i = 0; i < n; i++)
-        list_one(&b, &entries[i]);
-    return g_variant_builder_end(&b);
+    if (self->list == NULL) {
+        g_variant_builder_init(&b, G_VARIANT_TYPE("aa{sv}"));
+        for (size_t i = 0; i < n; i++)
+            list_one(&b, &entries[i]);
+        self->list = g_variant_ref_sink(g_variant_builder_end(&b));
+    }
+    return g_variant_ref(self->list);
 }
 
-GVariant *
-sevmig_policies_explain(const SevmigPolicies *self, const char *domain_xml, GError **error)
+/* Names come from callers, and a caller may send megabytes. */
+void
+sevmig_policies_error_unknown(const char *name, GError **error)
 {
-    g_autoptr(SevmigResolution) resolution =
-        sevmig_policy_resolve(self->store, domain_xml, -1, error);
+    g_autofree char *shown = sevmig_policy_name_valid(name) ? g_strdup(name) : sevmig_quote(name);
 
-    return resolution != NULL ? sevmig_resolution_to_variant(resolution) : NULL;
+    g_set_error(error, SEVMIG_ERROR, SEVMIG_ERROR_NOT_FOUND, "no policy is named %s", shown);
 }
 
 char *
@@ -137,7 +144,7 @@ sevmig_policies_get(const SevmigPolicies *self, const char *name, GError **error
     const SevmigPolicy *policy = sevmig_policy_store_lookup(self->store, name);
 
     if (policy == NULL) {
-        g_set_error(error, SEVMIG_ERROR, SEVMIG_ERROR_NOT_FOUND, "no policy is named %s", name);
+        sevmig_policies_error_unknown(name, error);
         return NULL;
     }
     return sevmig_policy_to_xml(policy);

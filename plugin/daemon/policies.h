@@ -25,11 +25,10 @@ const char *sevmig_policies_error(const SevmigPolicies *self);
 
 const SevmigPolicyStore *sevmig_policies_store(const SevmigPolicies *self);
 
-/* As the bus shows them: aa{sv}, floating. */
-GVariant *sevmig_policies_list(const SevmigPolicies *self);
-/* (saa{sv}), floating: the name of the policy chosen, "" if none, and the candidates. */
-GVariant *sevmig_policies_explain(const SevmigPolicies *self, const char *domain_xml,
-                                  GError **error);
+/* As the bus shows them: aa{sv}, a reference for the caller. */
+GVariant *sevmig_policies_list(SevmigPolicies *self);
+/* The error that no policy is named so. */
+void sevmig_policies_error_unknown(const char *name, GError **error);
 /* A policy as a document; caller frees. */
 char *sevmig_policies_get(const SevmigPolicies *self, const char *name, GError **error);
 

@@ -310,7 +310,7 @@ sevmig_ceiling_parse(const char *text, gsize size, const char *file, GPtrArray *
 {
     g_autoptr(GPtrArray) own = sevmig_policy_issues_new();
     g_autoptr(SevmigXmlDoc) doc = sevmig_xml_parse(text, size, file, &sevmig_policy_limits, own);
-    g_autoptr(SevmigCeiling) self = g_new0(SevmigCeiling, 1);
+    g_autoptr(SevmigCeiling) self = g_atomic_rc_box_new0(SevmigCeiling);
     SevmigReader reader = {.doc = doc, .root = doc ? doc->root : NULL, .issues = own};
 
     self->file = g_strdup(file);
@@ -330,11 +330,16 @@ sevmig_ceiling_parse(const char *text, gsize size, const char *file, GPtrArray *
     return NULL;
 }
 
+static void
+ceiling_clear(gpointer data)
+{
+    g_free(((SevmigCeiling *)data)->file);
+}
+
 void
 sevmig_ceiling_free(SevmigCeiling *self)
 {
-    g_free(self->file);
-    g_free(self);
+    g_atomic_rc_box_release_full(self, ceiling_clear);
 }
 
 /* O_NONBLOCK: a FIFO put in the directory must not hang the reader. */

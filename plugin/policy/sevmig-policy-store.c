@@ -193,6 +193,16 @@ sevmig_policy_store_free(SevmigPolicyStore *self)
     g_free(self);
 }
 
+SevmigPolicyStore *
+sevmig_policy_store_snapshot(const SevmigPolicyStore *self)
+{
+    SevmigPolicyStore *copy = g_new0(SevmigPolicyStore, 1);
+
+    copy->entries = g_array_ref(self->entries);
+    copy->ceiling = self->ceiling ? g_atomic_rc_box_acquire(self->ceiling) : NULL;
+    return copy;
+}
+
 gboolean
 sevmig_policy_store_reload(SevmigPolicyStore *self, GPtrArray *issues, GError **error)
 {

@@ -23,6 +23,10 @@ SevmigPolicyStore *sevmig_policy_store_new(const char *admin_dir, const char *ve
 void sevmig_policy_store_free(SevmigPolicyStore *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(SevmigPolicyStore, sevmig_policy_store_free)
 
+/* What it holds now, for another thread: reloads of `self` do not change it, and it is not to be
+ * reloaded. Free with sevmig_policy_store_free(). */
+SevmigPolicyStore *sevmig_policy_store_snapshot(const SevmigPolicyStore *self);
+
 /* Reads everything anew. On failure nothing has changed, all that is wrong is appended to `issues`
  * (may be NULL), and `error` carries the first and says how many more there are. */
 gboolean sevmig_policy_store_reload(SevmigPolicyStore *self, GPtrArray *issues, GError **error);
