@@ -118,10 +118,11 @@ report(Ticks *ticks)
     for (guint i = 0; i < ticks->n; i++)
         missed +=
             (guint)(ticks->late_ms[i] / (TICK_US / 1000)); /* whole ticks that were left out */
-    printf("{\"ticks\": %u, \"p50_ms\": %.3f, \"p99_ms\": %.3f, \"missed\": %u, \"us\": "
-           "%" G_GINT64_FORMAT "}\n",
+    printf("{\"ticks\": %u, \"p50_ms\": %.3f, \"p99_ms\": %.3f, \"worst_ms\": %.3f, "
+           "\"missed\": %u, \"us\": %" G_GINT64_FORMAT "}\n",
            ticks->n, ticks->n ? ticks->late_ms[ticks->n / 2] : 0,
-           ticks->n ? ticks->late_ms[(gsize)ticks->n * 99 / 100] : 0, missed,
+           ticks->n ? ticks->late_ms[(gsize)ticks->n * 99 / 100] : 0,
+           ticks->n ? ticks->late_ms[ticks->n - 1] : 0, missed,
            g_get_monotonic_time() - ticks->since_us);
 }
 
