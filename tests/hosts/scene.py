@@ -10,7 +10,7 @@ import signal
 import subprocess
 import time
 import unittest
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import libvirt
@@ -108,13 +108,13 @@ class Under:
     virsh has a terminal, as an operator's has: it heeds Ctrl-C there only.
     """
 
-    def __init__(self, guest: Guest, uri: str | None = None) -> None:
+    def __init__(self, guest: Guest, uri: str | None = None, extra: Sequence[str] = ()) -> None:
         self.guest = guest
         self.source, self.domain = guests.require(guest.name)
         self.destination = other(self.source)
         self.daemon = Daemon(self.source)
         self.since_us = time.time_ns() // 1000
-        argv = migrate.command(guest, self.source, False, ())
+        argv = migrate.command(guest, self.source, False, extra)
         if uri:
             argv[argv.index("--migrateuri") + 1] = uri
         self.terminal, stdin = pty.openpty()
@@ -191,10 +191,18 @@ class HostCase(unittest.TestCase):
         self.addCleanup(guests.stop, name)
         return guest
 
-    def assert_runs_on(self, guest: Guest, host: Host) -> None:
-        """The guest works on that host, at full speed, its firmware state back to running."""
-        found = guests.require(guest.name)
-        self.assertEqual(found[0], host)
+    def assert_runs_on(self, guest: Guest, host: Host, limit_s: float = 30) -> None:
+        """The guest is on that host alone and works there, at full speed, its firmware state back to running.
+
+        limit_s: how long the other host may take to give up what it has of it, which must not run.
+        """
+
+        def runs_alone() -> bool:
+            states = guests.states(guest.name)
+            self.assertLessEqual(list(states.values()).count(libvirt.VIR_DOMAIN_RUNNING), 1, f"{guest.name} runs twice")
+            return states == {host: libvirt.VIR_DOMAIN_RUNNING}
+
+        wait_until(f"{guest.name} runs on host {host} and is on no other", runs_alone, limit_s)
         state = wait_until("the firmware state is back to running",
                            lambda: (s := query(host, guest.name))["guest-state"] == "running" and s)
         self.assertEqual(state["tune"]["vcpu-throttle"], 0)
@@ -204,8 +212,8 @@ class HostCase(unittest.TestCase):
         wait_until("heartbeats go on", lambda: follower.poll().last.seq > before.seq + 20, 10)
         self.assertEqual(follower.poll().last.errors, 0)
 
-    def assert_migrates(self, guest: Guest) -> migrate.Result:
-        result = migrate.migrate(guest, verify=True)
+    def assert_migrates(self, guest: Guest, extra: Sequence[str] = ()) -> migrate.Result:
+        result = migrate.migrate(guest, extra=extra, verify=True)
         self.assertEqual(result.error, "")
         self.assertTrue(result.completed)
         self.assertIs(result.verified, True)

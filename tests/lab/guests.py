@@ -9,7 +9,7 @@ import shutil
 import time
 import uuid
 import xml.etree.ElementTree as ET
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -160,22 +160,31 @@ def domain_xml(guest: Guest) -> str:
     return ET.tostring(domain, encoding="unicode")
 
 
-def _runs(domain: libvirt.virDomain) -> bool:
+def _state(domain: libvirt.virDomain) -> int:
     try:
-        return domain.state()[0] != libvirt.VIR_DOMAIN_SHUTOFF
+        return domain.state()[0]
     except libvirt.libvirtError as error:
         if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
-            return False  # the destination of a migration that was cancelled has just forgotten it
+            # the destination of a migration that was cancelled has just forgotten it
+            return libvirt.VIR_DOMAIN_SHUTOFF
         raise
+
+
+def _found(name: str) -> Iterator[tuple[Host, libvirt.virDomain, int]]:
+    for host in HOSTS.values():
+        for domain in host.connect().listAllDomains():
+            if domain.name() == name and (state := _state(domain)) != libvirt.VIR_DOMAIN_SHUTOFF:
+                yield host, domain, state
 
 
 def find(name: str) -> tuple[Host, libvirt.virDomain] | None:
     """The host on which a guest runs, and its domain there."""
-    for host in HOSTS.values():
-        for domain in host.connect().listAllDomains():
-            if domain.name() == name and _runs(domain):
-                return host, domain
-    return None
+    return next(((host, domain) for host, domain, _ in _found(name)), None)
+
+
+def states(name: str) -> dict[Host, int]:
+    """libvirt's state of a guest on each host that has it, as a migration's source and destination have."""
+    return {host: state for host, _, state in _found(name)}
 
 
 def require(name: str) -> tuple[Host, libvirt.virDomain]:
