@@ -8,6 +8,7 @@
 #   /run/sevmig-lab/guests    serial ports, /run/sevmig-lab/images: kernels; both hosts see them
 #   /run/sevmig-lab/owner-ca  key of the hosts' owner, who certified both: guests with the DOMAIN
 #                             bit in their policy, as Nova starts them, move between them only so
+#   /run/sevmig-lab/tls       the authority that certifies the hosts for TLS, made with them
 #   build/lab/HOST            what outlives it: logs, migration records, firmware identity
 #
 # The root of a host is an overlay of build/install.* over the Debian 13 tree, its changes in a
@@ -92,7 +93,8 @@ host_create() {
 
 host_configure() {
     local host=$1
-    host_run "$host" "$top/tests/lab/host-configure" "$host" "${host_uuid[$host]}" "$top"
+    host_run "$host" "$top/tests/lab/host-configure" "$host" "${host_uuid[$host]}" \
+        "${host_address[$host]}" "$top"
 }
 
 host_services() {
@@ -122,6 +124,7 @@ hosts_raise() {
     mkdir -p "$run/images"
     printf '%s\n' "$build" >"$run/owner"
     cp -u -- "$build/images/"* "$run/images/"
+    [[ -e $run/tls ]] || tree_run tests/lab/certify authority "$run/tls"
     ip netns list | grep -q '^sevmig-a\b' || network_up
     for host in "${hosts[@]}"; do
         host_up "$host"
@@ -167,7 +170,7 @@ hosts_down() {
     for host in "${hosts[@]}"; do
         host_down "$host"
     done
-    rm -rf --one-file-system -- "$run/guests" "$run/images" "$run"/owner{,-ca}
+    rm -rf --one-file-system -- "$run"/{guests,images,tls,owner,owner-ca}
     say "lab        hosts a and b are down; logs stay in $build/lab"
 }
 
