@@ -31,6 +31,10 @@ TIME_SCALE = 200
 # One migration in ten is meant to end in one of these ways.
 TROUBLE = 0.1
 ENDINGS = ('cancel', 'kill', 'source-firmware', 'destination-firmware')
+# How a migration may end that was asked to end so. A fault of the firmware strikes the next command, and
+# there may be none.
+ENDS = {'complete': ('completed',), 'cancel': ('cancelled', 'completed'), 'kill': ('failed',),
+        'source-firmware': ('failed', 'completed'), 'destination-firmware': ('failed', 'completed')}
 
 
 def random_tune(rng, limits):
@@ -103,7 +107,7 @@ class Soak:
         self.qemu.serial.wait(lambda beats: True, 'the boot')
 
     def migrate(self, ending, rng):
-        """One migration that ends in that way or completes before; how it ended."""
+        """One migration that ends in that way or completes before; how it ended. Any other end is an error."""
         source, target = self.qemu, self.start(1 - self.here, ['-incoming', 'defer'])
         source.qmp.events.clear()
         uri = f'unix:{self.directory}/{self.started}'
@@ -114,9 +118,13 @@ class Soak:
         if ending == 'kill':
             # Never when the guest is there; and a source notices only when it sends.
             fixed = {'switchover': 'hold', 'hold-sending': False, 'lease-ms': 60000}
-        if self.steer(rng, time.monotonic() + rng.uniform(0.05, 0.4), fixed):
+        asked = self.steer(rng, time.monotonic() + rng.uniform(0.05, 0.4), fixed)
+        if asked:
             self.end(ending, target)
         status = wait_end(source)
+        if status not in (ENDS[ending] if asked else ('completed',)):
+            raise AssertionError(f"a migration that was meant to {ending} has {status}: "
+                                 f"{source.qmp.cmd('query-migrate').get('error-desc')}")
         self.counts['leases-expired'] += sum(
             event['event'] == 'X_SEV_MIGRATION_LEASE_EXPIRED' for event in source.qmp.events)
         for psp in self.firmwares:
@@ -202,7 +210,7 @@ class Soak:
                 ending = 'complete' if rng.random() >= TROUBLE else rng.choice(ENDINGS)
                 status = self.migrate(ending, rng)
                 self.counts[status] += 1
-                done += status == 'completed'
+                done += status == 'completed'  # one that was not had been meant not to
                 progress(f'{pattern}: {done} of {migrations} migrations')
 
     def in_place(self, attempts, progress):

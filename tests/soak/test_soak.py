@@ -9,7 +9,9 @@ from unittest import mock
 
 from growth import Growth, Size
 from lab.console import Console
-from soak import main, run
+from soak import hops, main, run
+
+import firmware
 
 
 class Leaks(unittest.TestCase):
@@ -62,6 +64,26 @@ class Ends(unittest.TestCase):
 
     def test_interrupted(self):
         self.assertEqual(self.ends(KeyboardInterrupt), (130, 'lab: interrupted\n'))
+
+
+class Fails(unittest.TestCase):
+    """The first migration that does not end as it was meant to ends the soak."""
+
+    def test_one_that_was_to_complete(self):
+        end = hops.Soak.end
+
+        def spoilt(soak, ending, target):
+            firmware.control(soak.firmwares[1 - soak.here].path, 'fault', op='RECEIVE_UPDATE_DATA',
+                             error='INVALID_PARAM')
+            end(soak, ending, target)
+
+        said = io.StringIO()
+        with mock.patch.object(hops.Soak, 'end', spoilt), mock.patch.object(hops, 'TROUBLE', 0), \
+                mock.patch('sys.argv', ['soak', '--migrations', '20']), \
+                mock.patch.object(main, 'Console', lambda: Console(said)):
+            self.assertEqual(main.main(), 1)
+        self.assertRegex(said.getvalue(), 'lab: soak with seed 1: AssertionError: a migration that was meant to '
+                                          'complete has failed: .*RECEIVE_UPDATE_DATA failed: INVALID_PARAM')
 
 
 class Short(unittest.TestCase):
