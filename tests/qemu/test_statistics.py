@@ -64,8 +64,7 @@ class Moves(Tuned):
         """Sending is held, so that next to nothing is in flight."""
         tune(self.src, switchover='hold', lease_ms=60000)
         self.wait_pass(3)
-        tune(self.src, hold_sending=True, lease_ms=60000)
-        time.sleep(1)
+        self.hold_sending()
         info = self.query()
         send, ram = info['send'], info['ram']
         most = info['limits']['max-command-pages']
@@ -103,8 +102,7 @@ class Moves(Tuned):
         psp = self.dir / 'psp-src.sock'
         tune(self.src, switchover='hold', lease_ms=60000)
         self.watch(1)
-        tune(self.src, hold_sending=True, lease_ms=60000)
-        time.sleep(1)
+        self.hold_sending()
         op, send = firmware.stats(psp)['ops']['SEND_UPDATE_DATA'], self.query()['send']
         # One or two may be in flight still, with nobody waiting for them.
         self.assertIn(op['count'] - send['submissions'], range(3))

@@ -81,9 +81,8 @@ class Switchover(SwitchoverCase):
         self.assertEqual(self.query()['tune']['downtime-limit-us'], 1000)
 
     def test_hold_sending(self):
-        tune(self.src, hold_sending=True, lease_ms=60000)
+        self.hold_sending()
         self.src.qmp.cmd('migrate-set-parameters', downtime_limit=2000000)
-        time.sleep(1)  # what was under way when the tune came
         first = self.query()['send']
         busy.wait_busy(self, self.src, 2)
         time.sleep(1)
@@ -94,8 +93,8 @@ class Switchover(SwitchoverCase):
 
     def test_hold_sending_from_a_dead_destination(self):
         """Who does not send still notices, long before the lease ends."""
-        tune(self.src, hold_sending=True, vcpu_throttle=50, lease_ms=60000)
-        time.sleep(1)
+        tune(self.src, vcpu_throttle=50, lease_ms=60000)
+        self.hold_sending()
         start = time.monotonic()
         self.dst.stop(kill=True)
         self.wait_status(self.src, 'failed')
@@ -105,8 +104,8 @@ class Switchover(SwitchoverCase):
 
     def test_sync_interval(self):
         """Syncs go on within a pass; held sending makes sure that it is one pass."""
-        tune(self.src, hold_sending=True, lease_ms=60000)
-        time.sleep(0.5)
+        self.hold_sending()
+        busy.wait_busy(self, self.src, 2)  # a sync may have been under way when the interval was put back
         first = self.query()['ram']
         time.sleep(0.5)
         self.assertEqual(self.query()['ram']['sync-count'], first['sync-count'])
