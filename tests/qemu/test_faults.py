@@ -230,8 +230,8 @@ class Faults(FaultTest):
 
     def test_hang_while_stopped(self):
         """QEMU holds its lock then, as in any migration: the firmware has 30 s to answer."""
-        case = Case('source', 'SEND_UPDATE_DATA', 'stopped')
-        self.fails(case, ['SEND_UPDATE_DATA', 'did not answer in time'], kind='hang')
+        self.each([case for case in ALL if case.stage == 'stopped'],
+                  lambda case: self.fails(case, [case.op, 'did not answer in time'], kind='hang'))
 
 
 class Ends(FaultTest):

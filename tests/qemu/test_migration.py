@@ -12,6 +12,7 @@ import busy
 import firmware
 import guests
 import harness
+from test_tune import hold_sending
 
 
 class MigrationTest(harness.TestCase):
@@ -225,8 +226,7 @@ class MovesMemory(MigrationTest):
         src = self.source(psp_args=('--time-scale', '10'))
         dst = self.destination()
         self.start(src, dst)
-        src.qmp.cmd('x-sev-migration-tune', hold_sending=True, lease_ms=60000)
-        time.sleep(0.3)
+        hold_sending(src)
         a = src.qmp.cmd('x-query-sev-migration')['send']['pages']
         time.sleep(0.3)
         b = src.qmp.cmd('x-query-sev-migration')['send']['pages']

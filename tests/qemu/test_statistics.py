@@ -10,7 +10,7 @@ import firmware
 import guests
 import harness
 from test_migration import MigrationTest
-from test_tune import Tuned, tune
+from test_tune import Tuned, hold_sending, tune
 
 SLOW = ('--time-scale', '10')
 COUNTERS = ('submissions', 'commands', 'pages', 'gap-pages', 'bytes', 'service-us', 'wait-us',
@@ -64,7 +64,7 @@ class Moves(Tuned):
         """Sending is held, so that next to nothing is in flight."""
         tune(self.src, switchover='hold', lease_ms=60000)
         self.wait_pass(3)
-        self.hold_sending()
+        hold_sending(self.src)
         info = self.query()
         send, ram = info['send'], info['ram']
         most = info['limits']['max-command-pages']
@@ -102,7 +102,7 @@ class Moves(Tuned):
         psp = self.dir / 'psp-src.sock'
         tune(self.src, switchover='hold', lease_ms=60000)
         self.watch(1)
-        self.hold_sending()
+        hold_sending(self.src)
         op, send = firmware.stats(psp)['ops']['SEND_UPDATE_DATA'], self.query()['send']
         # One or two may be in flight still, with nobody waiting for them.
         self.assertIn(op['count'] - send['submissions'], range(3))

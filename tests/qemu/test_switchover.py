@@ -7,7 +7,7 @@ import unittest
 import busy
 import firmware
 import harness
-from test_tune import Tuned, tune
+from test_tune import Tuned, hold_sending, tune
 
 
 class SwitchoverCase(Tuned):
@@ -81,7 +81,7 @@ class Switchover(SwitchoverCase):
         self.assertEqual(self.query()['tune']['downtime-limit-us'], 1000)
 
     def test_hold_sending(self):
-        self.hold_sending()
+        hold_sending(self.src)
         self.src.qmp.cmd('migrate-set-parameters', downtime_limit=2000000)
         first = self.query()['send']
         busy.wait_busy(self, self.src, 2)
@@ -94,7 +94,7 @@ class Switchover(SwitchoverCase):
     def test_hold_sending_from_a_dead_destination(self):
         """Who does not send still notices, long before the lease ends."""
         tune(self.src, vcpu_throttle=50, lease_ms=60000)
-        self.hold_sending()
+        hold_sending(self.src)
         start = time.monotonic()
         self.dst.stop(kill=True)
         self.wait_status(self.src, 'failed')
@@ -104,7 +104,7 @@ class Switchover(SwitchoverCase):
 
     def test_sync_interval(self):
         """Syncs go on within a pass; held sending makes sure that it is one pass."""
-        self.hold_sending()
+        hold_sending(self.src)
         busy.wait_busy(self, self.src, 2)  # a sync may have been under way when the interval was put back
         first = self.query()['ram']
         time.sleep(0.5)

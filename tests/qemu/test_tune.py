@@ -36,6 +36,24 @@ def tune(qemu, **arguments):
     return qemu.qmp.cmd('x-sev-migration-tune', **arguments)['tune']
 
 
+def hold_sending(qemu):
+    """Hold what is sent, and wait until the firmware is given nothing more.
+
+    The migration thread looks once in each of its iterations whether it may send, and syncs before it does.
+    One sync may be under way already; what was to be sent after it is before the next.
+    """
+    def syncs():
+        return qemu.qmp.cmd('x-query-sev-migration')['ram']['sync-count']
+
+    tune(qemu, hold_sending=True, sync_interval_ms=50, lease_ms=60000)
+    first, deadline = syncs(), time.monotonic() + harness.PATIENCE_S
+    while syncs() < first + 3:
+        if time.monotonic() > deadline:
+            raise AssertionError(qemu.qmp.cmd('x-query-sev-migration'))
+        time.sleep(0.02)
+    tune(qemu, sync_interval_ms=0)
+
+
 class Refused(harness.TestCase):
     """Where there is nothing to tune."""
 
@@ -85,19 +103,6 @@ class Tuned(harness.TestCase):
 
     def defaults(self):
         return DEFAULTS | {'batch-pages': self.query()['limits']['max-command-pages']}
-
-    def hold_sending(self):
-        """Hold what is sent, and wait until the firmware is given nothing more.
-
-        The migration thread looks once in each of its iterations whether it may send, and syncs before it
-        does. One sync may be under way already; what was to be sent after it is before the next.
-        """
-        tune(self.src, hold_sending=True, sync_interval_ms=50, lease_ms=60000)
-        first, deadline = self.query()['ram']['sync-count'], time.monotonic() + harness.PATIENCE_S
-        while self.query()['ram']['sync-count'] < first + 3:
-            self.assertLess(time.monotonic(), deadline, self.query())
-            time.sleep(0.02)
-        tune(self.src, sync_interval_ms=0)
 
     def assertUnthrottled(self):
         """Time kept from running no longer grows."""
