@@ -29,6 +29,17 @@ def text_of(name):
         return file.read()
 
 
+def is_test(path, name):
+    """Whether that file has a test of that name: CLASS.FUNCTION in Python, else a string."""
+    if not os.path.isfile(os.path.join(TOP, path)):
+        return False
+    if not path.endswith(".py") or "." not in name:
+        return f'"{name}"' in text_of(path)
+    owner, _, function = name.partition(".")
+    body = re.search(rf"^class {owner}\b.*?(?=^\S|\Z)", text_of(path), re.MULTILINE | re.DOTALL)
+    return bool(body) and f"    def {function}(self" in body.group()
+
+
 class Source(unittest.TestCase):
     def test_every_source_names_its_licence(self):
         missing = []
@@ -74,6 +85,18 @@ class Source(unittest.TestCase):
                                         capture_output=True, text=True, check=False)
                 self.assertEqual(result.stderr, "")
                 self.assertEqual(result.returncode, 0)
+
+    def test_security_s_tests_exist(self):
+        """SECURITY.md names a test for each row of its table, as FILE:NAME, and no row is missing or of no use."""
+        text = text_of("SECURITY.md")
+        named = re.findall(r"`(tests/[^`]+)`", text)
+        self.assertTrue(named)
+        self.assertEqual([name for name in named if not is_test(*name.partition(":")[::2])], [])
+        rows = re.findall(r"^\| (\d+) \|.*\| ([^|]*) \|$", text, re.MULTILINE)
+        self.assertEqual([row for row, tests in rows if "`tests/" not in tests], [])
+        cells = [cell for line in re.findall(r"^\| \*\*.*\*\* \|(.*)\|$", text, re.MULTILINE)
+                 for cell in re.findall(r"\d+", line)]
+        self.assertEqual(cells, [row for row, _tests in rows])
 
 
 if __name__ == "__main__":
