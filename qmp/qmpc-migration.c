@@ -77,6 +77,7 @@ void
 qmpc_migration_info_clear(QmpcMigrationInfo *info)
 {
     g_free(info->error_desc);
+    g_strfreev(info->blocked_reasons);
     memset(info, 0, sizeof(*info));
 }
 
@@ -100,6 +101,28 @@ read_status(QmpcJson *root, QmpcMigrationStatus *status, GError **error)
     return true;
 }
 
+/* What QEMU has against a migration of this guest, as it says at any time. */
+static bool
+read_blocked_reasons(QmpcJson *root, QmpcMigrationInfo *info, GError **error)
+{
+    QmpcJson *reasons = NULL;
+    if (!qmpc_json_optional(root, "return", "blocked-reasons", json_type_array, &reasons, error))
+        return false;
+    size_t n = reasons != NULL ? json_object_array_length(reasons) : 0;
+    g_autoptr(GStrvBuilder) texts = g_strv_builder_new();
+    for (size_t i = 0; i < n; i++) {
+        QmpcJson *reason = json_object_array_get_idx(reasons, i);
+        if (!json_object_is_type(reason, json_type_string)) {
+            g_set_error(error, QMPC_ERROR, QMPC_ERROR_MEMBER,
+                        "return.blocked-reasons[%zu]: not a string", i);
+            return false;
+        }
+        g_strv_builder_add(texts, json_object_get_string(reason));
+    }
+    info->blocked_reasons = n > 0 ? g_strv_builder_end(texts) : NULL;
+    return true;
+}
+
 static bool
 read_info(QmpcJson *root, QmpcMigrationInfo *info, GError **error)
 {
@@ -108,7 +131,8 @@ read_info(QmpcJson *root, QmpcMigrationInfo *info, GError **error)
     if (!read_status(root, &info->status, error) ||
         !qmpc_json_read(root, "return", info_fields, G_N_ELEMENTS(info_fields), info, error) ||
         !qmpc_json_optional(root, "return", "error-desc", json_type_string, &desc, error) ||
-        !qmpc_json_optional(root, "return", "ram", json_type_object, &ram, error))
+        !qmpc_json_optional(root, "return", "ram", json_type_object, &ram, error) ||
+        !read_blocked_reasons(root, info, error))
         return false;
     info->error_desc = desc != NULL ? g_strdup(json_object_get_string(desc)) : NULL;
     info->has_ram = ram != NULL;
@@ -261,6 +285,7 @@ static const struct {
     {QMPC_SEV_LEASE_EVENT, QMPC_EVENT_SEV_LEASE_EXPIRED},
     {"STOP", QMPC_EVENT_STOP},
     {"RESUME", QMPC_EVENT_RESUME},
+    {"GUEST_PANICKED", QMPC_EVENT_GUEST_PANICKED},
 };
 
 static bool

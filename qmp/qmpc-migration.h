@@ -59,6 +59,7 @@ typedef struct {
     bool has_auto_converge_throttle;
     uint32_t auto_converge_throttle_percent;
     char *error_desc; /* owned; NULL unless it failed and QEMU said why */
+    char **blocked_reasons; /* owned, NULL-terminated; NULL where nothing blocks a migration */
 } QmpcMigrationInfo;
 
 void qmpc_migration_info_clear(QmpcMigrationInfo *info);
@@ -110,6 +111,7 @@ typedef enum {
     QMPC_EVENT_SEV_LEASE_EXPIRED,
     QMPC_EVENT_STOP,
     QMPC_EVENT_RESUME,
+    QMPC_EVENT_GUEST_PANICKED,
 } QmpcEventType;
 
 typedef struct {

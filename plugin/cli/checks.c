@@ -10,6 +10,7 @@ static const struct {
     [CHECK_GOOD] = {"+", "good"},
     [CHECK_BAD] = {"!", "bad"},
     [CHECK_UNKNOWN] = {"?", "unknown"},
+    [CHECK_NOTE] = {"~", "note"},
 };
 
 static void

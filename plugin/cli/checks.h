@@ -11,6 +11,7 @@ typedef enum {
     CHECK_GOOD,
     CHECK_BAD,
     CHECK_UNKNOWN, /* could not be told */
+    CHECK_NOTE,    /* good, and there is something to be said */
 } CheckState;
 
 typedef struct {

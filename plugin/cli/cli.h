@@ -72,6 +72,7 @@ typedef struct {
     CliAssign assign;     /* policy assign, unassign */
     char *policy;         /* preflight: a name or file */
     gboolean plan;        /* evacuate */
+    gboolean copy_storage; /* preflight, evacuate */
     char *to;             /* preflight: libvirt on the destination; NULL: not asked */
     char *reason;         /* policy switch, steer */
     CliSteer steer;       /* steer */

@@ -12,23 +12,27 @@
 gboolean
 preflight_can(const Preflight *self)
 {
-    return checks_count(self->checks, CHECK_GOOD) == self->checks->len && self->policy != NULL;
+    return checks_count(self->checks, CHECK_BAD) == 0 &&
+           checks_count(self->checks, CHECK_UNKNOWN) == 0 && self->policy != NULL;
 }
 
 /* --- By libvirt --- */
 
 static const struct {
     int state;
+    CheckState is;
     const char *found;
     const char *mend;
 } states[] = {
-    {VIR_DOMAIN_RUNNING, "yes", ""},
-    {VIR_DOMAIN_BLOCKED, "yes", ""},
-    {VIR_DOMAIN_PAUSED, "paused", "\"virsh resume\", and look why it was paused"},
-    {VIR_DOMAIN_PMSUSPENDED, "asleep", "\"virsh dompmwakeup\""},
-    {VIR_DOMAIN_CRASHED, "crashed", "\"virsh destroy\" and \"virsh start\""},
-    {VIR_DOMAIN_SHUTDOWN, "shutting down", "\"virsh start\" once it has"},
-    {VIR_DOMAIN_SHUTOFF, "no", "\"virsh start\""},
+    {VIR_DOMAIN_RUNNING, CHECK_GOOD, "yes", ""},
+    {VIR_DOMAIN_BLOCKED, CHECK_GOOD, "yes", ""},
+    {VIR_DOMAIN_PAUSED, CHECK_NOTE, "paused",
+     "it can migrate and stays paused there; its load cannot be measured, so the forecast is for "
+     "the time after \"virsh resume\""},
+    {VIR_DOMAIN_PMSUSPENDED, CHECK_BAD, "asleep", "\"virsh dompmwakeup\""},
+    {VIR_DOMAIN_CRASHED, CHECK_BAD, "crashed", "\"virsh destroy\" and \"virsh start\""},
+    {VIR_DOMAIN_SHUTDOWN, CHECK_BAD, "shutting down", "\"virsh start\" once it has"},
+    {VIR_DOMAIN_SHUTOFF, CHECK_BAD, "no", "\"virsh start\""},
 };
 
 static gboolean
@@ -37,12 +41,11 @@ check_running(Preflight *self)
     int state = VIR_DOMAIN_NOSTATE;
     gboolean told = virDomainGetState(self->of.domain, &state, NULL, 0) >= 0;
     for (gsize i = 0; told && i < G_N_ELEMENTS(states); i++) {
-        gboolean good = *states[i].mend == '\0';
         if (states[i].state != state)
             continue;
-        checks_add(self->checks, "running", good ? CHECK_GOOD : CHECK_BAD, states[i].found,
-                   states[i].mend);
-        return good;
+        self->stands = state == VIR_DOMAIN_PAUSED;
+        checks_add(self->checks, "running", states[i].is, states[i].found, states[i].mend);
+        return states[i].is != CHECK_BAD;
     }
     checks_add(self->checks, "running", CHECK_UNKNOWN, "libvirt does not say",
                "look at it with \"virsh domstate\"");
@@ -91,6 +94,22 @@ describe(Preflight *self)
 
 /* --- By sevmigd --- */
 
+/* Devices and features of which QEMU knows that they cannot be moved. */
+static void
+check_blockers(Preflight *self, GVariant *abilities)
+{
+    g_autofree const char **reasons = NULL;
+    if (!g_variant_lookup(abilities, "blocked-reasons", "^a&s", &reasons)) {
+        checks_add(self->checks, "QEMU allows it", CHECK_UNKNOWN, "this sevmigd does not ask",
+                   "\"systemctl restart sevmigd\" after an upgrade");
+        return;
+    }
+    g_autofree char *joined = g_strjoinv("; ", (char **)reasons);
+    checks_add(self->checks, "QEMU allows it", *joined == '\0' ? CHECK_GOOD : CHECK_BAD,
+               *joined == '\0' ? "yes" : joined,
+               "take what it names out of the domain, or stop the guest and start it there");
+}
+
 static void
 take_abilities(Preflight *self, GVariant *abilities)
 {
@@ -107,6 +126,7 @@ take_abilities(Preflight *self, GVariant *abilities)
                                        : g_steal_pointer(&reason);
     checks_add(self->checks, "QEMU", steerable ? CHECK_GOOD : CHECK_BAD, found,
                "run it on the patched QEMU: <emulator> in its XML, then a restart of the domain");
+    check_blockers(self, abilities);
 }
 
 static void
@@ -220,6 +240,8 @@ preflight_check(Cli *cli, Preflight *self)
         xml != NULL ? sevmig_domain_parse(xml, strlen(xml), issues) : NULL;
     if (xml != NULL)
         check_security(self, domain, issues);
+    if (domain != NULL)
+        preflight_check_guest(self, domain, cli->copy_storage);
     /* A QEMU that is not there, or is at work, is not asked. */
     if (check_running(self) && check_idle(self))
         check_qemu(cli, self);

@@ -92,6 +92,8 @@ measure_load(Preflight *self)
     set_input(self, INPUT_VCPUS, before.nrVirtCpu, ORIGIN_MEASURED);
     if (!is_known(self, INPUT_PAGES, ORIGIN_MEASURED))
         set_input(self, INPUT_PAGES, (double)(before.memory / PAGE_KIB), ORIGIN_MEASURED);
+    if (self->stands)
+        return;
     gint64 rate = measure_dirty_rate(self->of.domain);
     if (rate >= 0 && before.memory >= SAMPLED_LEAST_KIB)
         set_input(self, INPUT_DIRTY_PAGES_PER_S, (double)rate * MIB_PAGES, ORIGIN_MEASURED);

@@ -8,15 +8,18 @@
 #include "checks.h"
 #include "domain.h"
 #include "forecast.h"
+#include "qemu-conf.h"
 #include "sevmig-policy-domain.h"
 
 typedef struct {
     Domain of;
     char *name; /* of the domain, and its UUID */
     char uuid[VIR_UUID_STRING_BUFLEN];
+    QemuConf conf;
     GArray *checks;       /* of Check */
     SevmigPolicy *policy; /* NULL: none governs it, or it is not known */
     char *policy_why;     /* one line */
+    gboolean stands;      /* it is paused: what it does when it runs cannot be measured */
     ForecastInputs inputs;
     gboolean has_forecast;
     Forecast forecast;
@@ -30,7 +33,11 @@ void preflight_check(Cli *cli, Preflight *self);
 /* Part of it: asks libvirt at `uri` whether that domain (NULL: it could not be read) can come
  * there. */
 void preflight_check_target(Preflight *self, const SevmigDomain *domain, const char *uri);
-/* Every check is good. */
+/* Parts of it: by what libvirt and the firmware refuse of a domain that is made like that, and by
+ * what this host has for TLS (`conf_error`: why qemu.conf cannot be read, or NULL). */
+void preflight_check_guest(Preflight *self, const SevmigDomain *domain, gboolean copies_disks);
+void preflight_check_tls(Preflight *self, const GError *conf_error);
+/* No check is bad or could not be told. */
 gboolean preflight_can(const Preflight *self);
 
 /* Fills the inputs, the best that there are. Takes a second: it watches a running domain. */

@@ -106,11 +106,11 @@ _sevmigctl()
             [[ -z $sub ]] && mapfile -t words < <(_sevmigctl_names domain list)
             ;;
         'preflight '*)
-            global+=' --to --uri --policy'
+            global+=' --to --uri --policy --copy-storage'
             [[ -z $sub ]] && mapfile -t words < <(virsh list --name 2>/dev/null)
             ;;
         'doctor '*) global+=' --uri' ;;
-        'evacuate '*) global+=' --plan --uri' ;;
+        'evacuate '*) global+=' --plan --uri --copy-storage' ;;
         'simulate '*)
             global+=' --policy --policy-dir --workload --list --memory --vcpus --dirty-rate'
             global+=' --working-set --seed --set --compare --decisions'

@@ -44,6 +44,8 @@ evacuate_options(GOptionContext *context, Cli *cli)
     const GOptionEntry entries[] = {
         {"plan", 0, 0, G_OPTION_ARG_NONE, &cli->plan, "show the order, and what is to be expected",
          NULL},
+        {"copy-storage", 0, 0, G_OPTION_ARG_NONE, &cli->copy_storage,
+         "disks that are not shared will be copied along", NULL},
         {NULL},
     };
     domain_options(context, cli);
@@ -174,13 +176,16 @@ static const char *
 remark(const Evacuee *self)
 {
     const Preflight *preflight = &self->preflight;
+    const char *note = "";
     for (guint i = 0; i < preflight->checks->len; i++) {
         const Check *check = &g_array_index(preflight->checks, Check, i);
-        if (check->state != CHECK_GOOD)
+        if (check->state == CHECK_BAD || check->state == CHECK_UNKNOWN)
             return check->found;
+        if (check->state == CHECK_NOTE && *note == '\0')
+            note = check->found;
     }
     if (is_good(self))
-        return "";
+        return note;
     return forecast_good(&preflight->forecast) ? "misses its duration goal behind the others"
                                                : "may miss a goal: see sevmigctl preflight";
 }

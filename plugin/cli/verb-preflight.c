@@ -20,6 +20,10 @@ preflight_options(GOptionContext *context, Cli *cli)
          "look at this host too, a libvirt connection as for \"virsh migrate\"", "URI"},
         {"policy", 0, 0, G_OPTION_ARG_FILENAME, &cli->policy,
          "as if this policy of the host or in a file governed it", "NAME|FILE"},
+        {"copy-storage", 0, 0, G_OPTION_ARG_NONE, &cli->copy_storage,
+         "disks that are not shared will be copied along, as by \"virsh migrate "
+         "--copy-storage-all\"",
+         NULL},
         {NULL},
     };
     domain_options(context, cli);
@@ -30,6 +34,7 @@ void
 preflight_clear(Preflight *self)
 {
     domain_clear(&self->of);
+    qemu_conf_clear(&self->conf);
     g_clear_pointer(&self->name, g_free);
     g_clear_pointer(&self->checks, g_array_unref);
     g_clear_pointer(&self->policy, sevmig_policy_unref);

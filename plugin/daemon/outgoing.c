@@ -8,6 +8,7 @@
 #include "detect.h"
 #include "libvirt-error.h"
 #include "log.h"
+#include "qmpc-migration.h"
 #include "qmpc-sev.h"
 #include "sevmig-error.h"
 
@@ -193,8 +194,9 @@ check_at_rest(virDomainPtr domain, GError **error)
 
 /* An answer that is an error is an answer: this QEMU, or this guest, cannot. */
 static GVariant *
-read_probe(const char *reply)
+read_probe(const char *reply, const QmpcMigrationInfo *info)
 {
+    static const char *const none[] = {NULL};
     g_auto(QmpcSevStatus) status = {0};
     g_autoptr(GError) why = NULL;
     bool can = qmpc_sev_status_parse(reply, &status, &why);
@@ -203,6 +205,8 @@ read_probe(const char *reply)
     g_variant_dict_init(&dict, NULL);
     g_variant_dict_insert(&dict, "steerable", "b", (gboolean)can);
     g_variant_dict_insert(&dict, "reason", "s", can ? "" : why->message);
+    g_variant_dict_insert(&dict, "blocked-reasons", "^as",
+                          info->blocked_reasons != NULL ? info->blocked_reasons : (char **)none);
     if (can) {
         g_variant_dict_insert(&dict, "firmware", "s", qmpc_sev_firmware_name(status.firmware));
         g_variant_dict_insert(&dict, "max-command-pages", "u", status.limits.max_command_pages);
@@ -213,23 +217,44 @@ read_probe(const char *reply)
     return g_variant_ref_sink(g_variant_new("(@a{sv})", g_variant_dict_end(&dict)));
 }
 
+/* The reply to a command, to be freed with free(). */
+static char *
+ask_monitor(virDomainPtr domain, const char *command, GError **error)
+{
+    char *reply = NULL;
+
+    if (virDomainQemuMonitorCommand(domain, command, &reply, 0) < 0)
+        sevmig_libvirt_error_set(error, "monitor of domain %s", virDomainGetName(domain));
+    return reply;
+}
+
+static GVariant *
+probe(virDomainPtr domain, GError **error)
+{
+    g_autofree char *sev_command = qmpc_sev_query_build();
+    g_autofree char *command = qmpc_migration_query_build();
+    g_auto(QmpcMigrationInfo) info = {0};
+    char *sev_reply = ask_monitor(domain, sev_command, error);
+    char *reply = sev_reply != NULL ? ask_monitor(domain, command, error) : NULL;
+    GVariant *answer = NULL;
+
+    if (reply != NULL && qmpc_migration_info_parse(reply, &info, error))
+        answer = read_probe(sev_reply, &info);
+    free(sev_reply);
+    free(reply);
+    return answer;
+}
+
 GVariant *
 sevmig_outgoing_probe(virConnectPtr connection, const char *name, GError **error)
 {
-    g_autofree char *command = qmpc_sev_query_build();
     virDomainPtr domain = lookup(connection, name, error);
     GVariant *answer = NULL;
-    char *reply = NULL;
 
     if (domain == NULL)
         return NULL;
-    if (check_at_rest(domain, error)) {
-        if (virDomainQemuMonitorCommand(domain, command, &reply, 0) >= 0)
-            answer = read_probe(reply);
-        else
-            sevmig_libvirt_error_set(error, "monitor of domain %s", name);
-    }
-    free(reply);
+    if (check_at_rest(domain, error))
+        answer = probe(domain, error);
     virDomainFree(domain);
     return answer;
 }

@@ -20,14 +20,15 @@ from cli_case import DONE, INTERFACE, CliCase, history
 
 RECORD = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../golden/lab-tiny-low-downtime.trace")
 UUID = "1b6f0b5e-4cb2-4d25-9a8c-8b1a6d0a2f11"
+OTHER = "9d0c1e55-6f0a-4c8e-8a55-0f2f4a1b7c10"
 NODE = """<node>
   <domain type='test'>
     <name>db-1</name><uuid>{uuid}</uuid><memory unit='MiB'>256</memory><vcpu>1</vcpu>
-    <os><type>hvm</type></os>{security}{metadata}
+    <os><type>hvm</type></os>{security}{metadata}<devices>{devices}</devices>
   </domain>
   <domain type='test' xmlns:test='http://libvirt.org/schemas/domain/test/1.0'>
     <test:runstate>{other}</test:runstate>
-    <name>other</name><memory unit='MiB'>256</memory><vcpu>1</vcpu><os><type>hvm</type></os>{security}
+    <name>other</name><uuid>{other_uuid}</uuid><memory unit='MiB'>256</memory><vcpu>1</vcpu><os><type>hvm</type></os>{security}
   </domain>
 </node>
 """
@@ -36,10 +37,11 @@ ABLE = GLib.Variant("(a{sv})", ({
     "steerable": GLib.Variant("b", True), "reason": GLib.Variant("s", ""),
     "firmware": GLib.Variant("s", "soft"), "max-command-pages": GLib.Variant("u", 4),
     "max-batch-pages": GLib.Variant("u", 512), "private-pages": GLib.Variant("t", 32768),
-    "page-size": GLib.Variant("u", 4096)},))
+    "page-size": GLib.Variant("u", 4096), "blocked-reasons": GLib.Variant("as", ())},))
 UNABLE = GLib.Variant("(a{sv})", ({
     "steerable": GLib.Variant("b", False),
-    "reason": GLib.Variant("s", "The command x-query-sev-migration has not been found")},))
+    "reason": GLib.Variant("s", "The command x-query-sev-migration has not been found"),
+    "blocked-reasons": GLib.Variant("as", ("SEV: Migration is not implemented",))},))
 POLICY = ("<policy xmlns='urn:sevmig:policy:1' name='night'><goals><downtime unit='ms'>{}</downtime>"
           "<duration unit='min'>60</duration></goals></policy>")
 
@@ -62,11 +64,12 @@ class Preflight(CliCase):
         self.directory = directory.name
         self.host()
 
-    def host(self, security=SEV, metadata="", other=5):
+    def host(self, security=SEV, metadata="", other=5, devices=""):
         """Another host for the next call: two domains, of which the second is in that state."""
         path = os.path.join(self.directory, "node.xml")
         with open(path, "w", encoding="utf-8") as stream:
-            stream.write(NODE.format(uuid=UUID, security=security, metadata=metadata, other=other))
+            stream.write(NODE.format(uuid=UUID, other_uuid=OTHER, security=security, metadata=metadata, other=other,
+                                     devices=devices))
         self.uri = f"test://{path}"
 
     def able(self, policy=POLICY.format(300), mine=(), all_=()):
@@ -232,11 +235,84 @@ class Preflight(CliCase):
     def test_not_running(self):
         daemon = self.able()
         daemon.answers["Explain", ("other",)] = explained("night")
-        for state, found in ((5, "no"), (3, "paused")):
-            self.host(other=state)
-            told = self.told(1, domain="other")
-            self.assertEqual(self.cannot(told, "running", "bad")["found"], found)
-            self.assertNotIn("QEMU", self.checks(told), "nobody asks it")
+        self.host(other=5)
+        told = self.told(1, domain="other")
+        self.assertEqual(self.cannot(told, "running", "bad")["found"], "no")
+        self.assertNotIn("QEMU", self.checks(told), "nobody asks it")
+
+    def test_paused(self):
+        """libvirt migrates it, and it stays paused."""
+        daemon = self.able()
+        daemon.answers["Explain", ("other",)] = explained("night")
+        daemon.answers["Probe", ("other",)] = ABLE
+        self.host(other=3)
+        daemon.answers["ListHistory", (OTHER, 9)] = history(INTERFACE)
+        told = self.told(0, domain="other")
+        self.assertTrue(told["can_migrate"])
+        check = self.checks(told)["running"]
+        self.assertEqual((check["state"], check["found"]), ("note", "paused"))
+        self.assertIn("cannot be measured", check["mend"])
+        for name in ("busy_share", "dirty_pages_per_s"):
+            self.assertEqual(told["inputs"][name]["from"], "assumed")
+        self.assertRegex(self.preflight(0, domain="other"), r"~ +running +paused\n")
+
+    def test_sev_policy(self):
+        self.able()
+        for value, name in (("0x9", "NOSEND"), ("0x5", "ES")):
+            self.host(security=SEV.replace("0x1", value))
+            check = self.cannot(self.told(1), "SEV policy", "bad")
+            self.assertIn(f"({name})", check["found"])
+            self.assertIn(f"000{value[2:]}", check["found"])
+        self.host(security=SEV.replace("0x1", "0x33"))
+        self.assertEqual(self.checks(self.told(0))["SEV policy"]["found"], "0x0033")
+
+    def test_qemu_blocks(self):
+        daemon = self.able()
+        reasons = GLib.Variant("as", ("device a cannot be moved", "nor b"))
+        daemon.answers["Probe", ("db-1",)] = GLib.Variant("(a{sv})", ({
+            "steerable": GLib.Variant("b", True), "firmware": GLib.Variant("s", "soft"),
+            "blocked-reasons": reasons},))
+        self.assertEqual(self.cannot(self.told(1), "QEMU allows it", "bad")["found"],
+                         "device a cannot be moved; nor b")
+        (guest,) = json.loads(self.evacuate(1, "--json"))
+        self.assertEqual((guest["can_migrate"], guest["remark"]), (False, "device a cannot be moved; nor b"))
+
+    def disk(self, source, more="", kind="file"):
+        return (f"<disk type='{kind}' device='disk'><driver name='qemu' type='raw'/>{source}"
+                f"<target dev='vda' bus='virtio'/>{more}</disk>")
+
+    def test_local_disk(self):
+        self.able()
+        image = os.path.join(self.directory, "disk.img")
+        with open(image, "wb") as stream:
+            stream.write(bytes(512))
+        local = self.disk(f"<source file='{image}'/>")
+        self.host(devices=local)
+        check = self.cannot(self.told(1), "disks", "bad")
+        self.assertIn(f"vda: {image} is on this host alone", check["found"])
+        self.assertIn("--copy-storage-all", check["mend"])
+        (guest,) = json.loads(self.evacuate(1, "--json"))
+        self.assertIn("on this host alone", guest["remark"])
+        self.assertIn("copied along", self.checks(self.told(0, "--copy-storage"))["disks"]["found"])
+        self.evacuate(0, "--copy-storage")
+
+    def test_disks_that_can_stay(self):
+        self.able()
+        image = os.path.join(self.directory, "none")
+        for devices, state in ((self.disk("<source dev='/dev/vg/db'/>", kind="block"), "good"),
+                               (self.disk(f"<source file='{image}'/>", "<readonly/>"), "good"),
+                               (self.disk("<source protocol='rbd' name='p/i'><host name='ceph'/></source>",
+                                          kind="network"), "good"),
+                               (self.disk("<source pool='p' volume='v'/>", kind="volume"), "note")):
+            self.host(devices=devices)
+            self.assertEqual(self.checks(self.told(0))["disks"]["state"], state, devices)
+        self.host(devices=self.disk(f"<source file='{image}'/>"))
+        self.assertIn("cannot be looked at", self.cannot(self.told(1), "disks", "unknown")["found"])
+
+    def test_devices(self):
+        self.able()
+        self.host(devices="<shmem name='shm'><model type='ivshmem-plain'/><size unit='M'>4</size></shmem>")
+        self.assertEqual(self.cannot(self.told(1), "devices", "bad")["found"], "shared memory shm (shmem)")
 
     def test_unable(self):
         daemon = self.able()

@@ -238,6 +238,29 @@ test_migration_info(void)
 }
 
 static void
+test_blocked_reasons(void)
+{
+    g_autoptr(GError) error = NULL;
+    g_auto(QmpcMigrationInfo) info = {0};
+    g_auto(QmpcMigrationInfo) free_to_go = {0};
+    g_assert_true(qmpc_migration_info_parse(
+        "{\"return\":{\"blocked-reasons\":[\"a shared device\",\"another\"]}}", &info, &error));
+    g_assert_no_error(error);
+    g_assert_cmpuint(g_strv_length(info.blocked_reasons), ==, 2);
+    g_assert_cmpstr(info.blocked_reasons[0], ==, "a shared device");
+    g_assert_true(qmpc_migration_info_parse("{\"return\":{\"blocked-reasons\":[]}}", &free_to_go,
+                                            &error));
+    g_assert_null(free_to_go.blocked_reasons);
+
+    QmpcMigrationInfo untouched = {0};
+    g_assert_false(qmpc_migration_info_parse("{\"return\":{\"blocked-reasons\":[1]}}", &untouched,
+                                             &error));
+    g_assert_error(error, QMPC_ERROR, QMPC_ERROR_MEMBER);
+    g_assert_nonnull(strstr(error->message, "return.blocked-reasons[0]"));
+    g_assert_null(untouched.blocked_reasons);
+}
+
+static void
 test_status_names(void)
 {
     for (int i = 0; i < QMPC_MIGRATION_UNKNOWN; i++) {
@@ -387,6 +410,7 @@ main(int argc, char **argv)
     g_test_add_func("/typed/status/too-many", test_status_too_many);
     g_test_add_func("/typed/status/refused", test_status_refused);
     g_test_add_func("/typed/migration/info", test_migration_info);
+    g_test_add_func("/typed/migration/blocked-reasons", test_blocked_reasons);
     g_test_add_func("/typed/migration/names", test_status_names);
     g_test_add_func("/typed/migration/capabilities", test_capabilities);
     g_test_add_func("/typed/migration/parameters", test_parameters);
