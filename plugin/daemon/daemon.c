@@ -157,6 +157,14 @@ watcher_job_completed(const char *uuid, const SevmigJobResult *result, gpointer 
 }
 
 static void
+watcher_crashed(const char *uuid, gpointer user_data)
+{
+    SevmigDaemon *self = user_data;
+
+    sevmig_session_crashed(g_hash_table_lookup(self->running, uuid));
+}
+
+static void
 watcher_gone(const char *uuid, gpointer user_data)
 {
     SevmigDaemon *self = user_data;
@@ -202,6 +210,7 @@ static const SevmigWatcherOps watcher_ops = {
     .found = watcher_found,
     .event = watcher_event,
     .job_completed = watcher_job_completed,
+    .crashed = watcher_crashed,
     .gone = watcher_gone,
     .suspended = watcher_suspended,
     .resumed = watcher_resumed,

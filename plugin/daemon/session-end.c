@@ -34,6 +34,25 @@ sevmig_session_stood(SevmigSession *self)
     return us;
 }
 
+void
+sevmig_session_crashed(SevmigSession *self)
+{
+    if (self->state != SEVMIG_STATE_ENDED)
+        self->crashed = TRUE;
+}
+
+/* It explains whatever else is known of the end, and a migration may succeed in spite of it. */
+static void
+session_blame_crash(SevmigSession *self)
+{
+    g_autofree char *rest = g_strdup(self->info.error);
+    gboolean more = rest != NULL && *rest != '\0';
+    g_autofree char *error = g_strdup_printf("the domain crashed while it was migrated%s%s",
+                                             more ? ": " : "", more ? rest : "");
+
+    sevmig_info_set(&self->info.error, error);
+}
+
 /* QEMU's downtime begins with the switchover, and a guest that stands is not throttled. */
 static void
 session_count_stands(SevmigSession *self)
@@ -56,6 +75,8 @@ session_end(SevmigSession *self)
     g_cancellable_cancel(self->cancellable);
     if (self->end_us == 0)
         self->end_us = g_get_monotonic_time();
+    if (self->crashed)
+        session_blame_crash(self);
     sevmig_info_set(&self->info.state, "ended");
     sevmig_session_step(self, self->outcome, self->end_us);
     session_count_stands(self);
@@ -181,7 +202,8 @@ sevmig_session_domain_gone(SevmigSession *self)
     }
     /* No status was heard, so the guest did not get away. */
     self->outcome = SEVMIG_EVENT_FAILED;
-    sevmig_info_set(&self->info.error, "the domain stopped while it was migrated");
+    if (!self->crashed)
+        sevmig_info_set(&self->info.error, "the domain stopped while it was migrated");
     session_end(self);
 }
 

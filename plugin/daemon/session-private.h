@@ -36,19 +36,20 @@ struct SevmigSession {
     gint64 end_us; /* when the end was heard of; 0: not yet */
     gint64 called_us;
     guint tick_ms;
-    guint tick;       /* source id */
-    guint deadline;   /* source id */
-    guint refusals;   /* in a row */
-    guint n_calls;    /* under way, of any kind */
-    gboolean calling; /* the tick's own */
-    gboolean asks;    /* there is something to ask on this guest's monitor */
-    gboolean steers;  /* and something to tell it */
-    gboolean could;   /* steer, if the policy said so */
-    gboolean waits;   /* for its turn */
-    gboolean hurries; /* what the next sample leads to is told at once */
-    gboolean forgoes; /* no longer steers: the next call gives everything back */
-    gboolean paused;  /* by us, and not undone */
-    gboolean pausing; /* that command is under way */
+    guint tick;        /* source id */
+    guint deadline;    /* source id */
+    guint refusals;    /* in a row */
+    guint n_calls;     /* under way, of any kind */
+    gboolean calling;  /* the tick's own */
+    gboolean asks;     /* there is something to ask on this guest's monitor */
+    gboolean steers;   /* and something to tell it */
+    gboolean could;    /* steer, if the policy said so */
+    gboolean waits;    /* for its turn */
+    gboolean hurries;  /* what the next sample leads to is told at once */
+    gboolean forgoes;  /* no longer steers: the next call gives everything back */
+    gboolean paused;   /* by us, and not undone */
+    gboolean crashed;  /* the guest, or its QEMU */
+    gboolean pausing;  /* that command is under way */
     gint64 stopped_us; /* the guest stands since then; 0: it runs */
     gboolean stands;   /* and that is not the switchover's stop: QEMU went on sending */
     guint64 stood_us;  /* how long in all */

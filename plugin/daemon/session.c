@@ -157,6 +157,8 @@ session_status(SevmigSession *self, QmpcMigrationStatus status)
 void
 sevmig_session_migration_event(SevmigSession *self, const QmpcEvent *event)
 {
+    if (event->type == QMPC_EVENT_GUEST_PANICKED)
+        sevmig_session_crashed(self);
     if (self->state != SEVMIG_STATE_RUNNING && self->state != SEVMIG_STATE_QUIET)
         return;
     sevmig_session_log(self, SEVMIG_MESSAGE_DEBUG, "event %u %s", event->type,

@@ -65,6 +65,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(SevmigSession, sevmig_session_free)
 /* What happens to the migration. Ignored once it has ended. */
 void sevmig_session_migration_event(SevmigSession *session, const QmpcEvent *event);
 void sevmig_session_job_completed(SevmigSession *session, const SevmigJobResult *result);
+/* Whatever becomes of the migration, its books say so. */
+void sevmig_session_crashed(SevmigSession *session);
 void sevmig_session_domain_gone(SevmigSession *session);
 /* Another migration of the domain begins: what of this one is still to be learnt never will be. It
    has ended then, unless it was heard of so early that this beginning is its own. */

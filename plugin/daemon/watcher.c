@@ -11,7 +11,7 @@
 #include "sevmig-error.h"
 #include "worker.h"
 
-#define EVENTS "^(MIGRATION|X_SEV)"
+#define EVENTS "^(MIGRATION|X_SEV|GUEST_PANICKED)"
 /* Looking at a domain may have to wait for libvirt's job lock, which gives up after 30 s. */
 #define LOOK_TIMEOUT_MS 35000u
 /* Between `setup` and the end of a look there are few events; a flood is somebody's bug. */
@@ -166,6 +166,15 @@ on_monitor_event(virConnectPtr connection, virDomainPtr domain, const char *name
         watcher_look(self, domain, uuid);
 }
 
+/* What libvirt says of a guest that panicked, or of a QEMU that ended by itself. */
+static gboolean
+is_crash(int event, int detail)
+{
+    return event == VIR_DOMAIN_EVENT_CRASHED ||
+           (event == VIR_DOMAIN_EVENT_STOPPED && (detail == VIR_DOMAIN_EVENT_STOPPED_CRASHED ||
+                                                  detail == VIR_DOMAIN_EVENT_STOPPED_FAILED));
+}
+
 static int
 on_lifecycle(virConnectPtr connection, virDomainPtr domain, int event, int detail, void *opaque)
 {
@@ -175,7 +184,9 @@ on_lifecycle(virConnectPtr connection, virDomainPtr domain, int event, int detai
     if (self->ops == NULL || virDomainGetUUIDString(domain, uuid) < 0 ||
         !self->ops->follows(uuid, self->user_data))
         return 0;
-    if (event == VIR_DOMAIN_EVENT_STOPPED || event == VIR_DOMAIN_EVENT_CRASHED)
+    if (is_crash(event, detail))
+        self->ops->crashed(uuid, self->user_data);
+    if (event == VIR_DOMAIN_EVENT_STOPPED)
         self->ops->gone(uuid, self->user_data);
     else if (event == VIR_DOMAIN_EVENT_SUSPENDED)
         self->ops->suspended(uuid, self->user_data);

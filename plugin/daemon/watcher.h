@@ -36,6 +36,8 @@ typedef struct {
     /* The following for domains that are followed only. */
     void (*event)(const char *uuid, const QmpcEvent *event, gpointer user_data);
     void (*job_completed)(const char *uuid, const SevmigJobResult *result, gpointer user_data);
+    /* The guest, or its QEMU. Where the guest did, the domain may stay, and its migration go on. */
+    void (*crashed)(const char *uuid, gpointer user_data);
     void (*gone)(const char *uuid, gpointer user_data);
     void (*suspended)(const char *uuid, gpointer user_data);
     void (*resumed)(const char *uuid, gpointer user_data);

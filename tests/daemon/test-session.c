@@ -278,6 +278,38 @@ test_domain_gone(Fixture *f, gconstpointer data)
     g_assert_cmpuint(f->n_ended, ==, 1);
 }
 
+/* A panic, or the end of QEMU: libvirt says that it crashed, and then that it is gone. */
+static void
+test_domain_crashed(Fixture *f, gconstpointer data)
+{
+    start(f, NULL, TRUE, FALSE);
+    wait_for(&f->fake->n_tunes, 3);
+    sevmig_session_crashed(f->session);
+    run_for(2 * TICK_MS);
+    g_assert_cmpuint(f->n_ended, ==, 0);
+    sevmig_session_domain_gone(f->session);
+    g_assert_cmpuint(f->n_ended, ==, 1);
+    g_assert_cmpstr(info(f)->phase, ==, "failed");
+    g_assert_cmpstr(info(f)->error, ==, "the domain crashed while it was migrated");
+}
+
+/* QEMU tells of a panic, and what is left of the guest gets across. */
+static void
+test_panicked(Fixture *f, gconstpointer data)
+{
+    const QmpcEvent panic = {.type = QMPC_EVENT_GUEST_PANICKED};
+    SevmigJobResult job = {.downtime_us = 70000};
+
+    start(f, NULL, TRUE, FALSE);
+    wait_for(&f->fake->n_tunes, 3);
+    sevmig_session_migration_event(f->session, &panic);
+    say(f, QMPC_MIGRATION_COMPLETED);
+    sevmig_session_job_completed(f->session, &job);
+    wait_for(&f->n_ended, 1);
+    g_assert_cmpstr(info(f)->phase, ==, "done");
+    g_assert_cmpstr(info(f)->error, ==, "the domain crashed while it was migrated");
+}
+
 /* No answer to the last question and no word of libvirt but that the domain is gone. */
 static void
 test_end_without_answers(Fixture *f, gconstpointer data)
@@ -445,6 +477,8 @@ main(int argc, char **argv)
     CASE("release", test_release);
     CASE("libvirt-gone", test_libvirt_gone);
     CASE("domain-gone", test_domain_gone);
+    CASE("domain-crashed", test_domain_crashed);
+    CASE("panicked", test_panicked);
     CASE("end-without-answers", test_end_without_answers);
     CASE("gone-before-job", test_gone_before_job);
     CASE("resumed-at-source", test_resumed_at_source);
