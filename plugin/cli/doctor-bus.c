@@ -33,6 +33,12 @@ check_polkit(Doctor *self)
         self->cli->bus, POLKIT, POLKIT_PATH, POLKIT ".Authority", "EnumerateActions",
         g_variant_new("(s)", ""), G_VARIANT_TYPE("(" ACTIONS ")"), G_DBUS_CALL_FLAGS_NONE,
         self->cli->timeout_s * 1000, NULL, &error);
+    if (g_error_matches(error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT)) {
+        g_autofree char *late = g_strdup_printf("did not answer within %d s", self->cli->timeout_s);
+        checks_add(self->checks, "polkit", CHECK_BAD, late,
+                   "\"systemctl restart polkit\"; until it answers, sevmigd refuses everyone");
+        return;
+    }
     if (reply == NULL) {
         g_dbus_error_strip_remote_error(error);
         checks_add(self->checks, "polkit", CHECK_BAD, error->message,

@@ -5,6 +5,9 @@
 
 #include "sevmig-error.h"
 
+/* polkit answers in milliseconds; a caller of ours waits for ten seconds or more. */
+#define ANSWER_TIMEOUT_S 5u
+
 struct SevmigPolkit {
     GCancellable *cancellable;
     PolkitAuthority *authority; /* kept alive: it is shared, and made anew if nobody holds it */
@@ -16,6 +19,10 @@ typedef struct {
     char *action;
     GVariant *details;
     gboolean interactive;
+    GCancellable *cancellable; /* of this check; follows that of the task */
+    gulong follows;
+    guint deadline; /* a source; none while a user is asked */
+    gboolean late;
 } Check;
 
 static void
@@ -23,6 +30,8 @@ check_free(gpointer data)
 {
     Check *check = data;
 
+    g_clear_handle_id(&check->deadline, g_source_remove);
+    g_object_unref(check->cancellable);
     g_free(check->sender);
     g_free(check->action);
     g_variant_unref(check->details);
@@ -49,19 +58,55 @@ sevmig_polkit_free(SevmigPolkit *self)
     g_free(self);
 }
 
+static gboolean
+deadline_passed(gpointer user_data)
+{
+    Check *check = user_data;
+
+    check->deadline = 0;
+    check->late = TRUE;
+    g_cancellable_cancel(check->cancellable);
+    return G_SOURCE_REMOVE;
+}
+
+static void
+follow(GCancellable *cancellable, gpointer user_data)
+{
+    g_cancellable_cancel(user_data);
+}
+
+/* The end of a check; the task may be gone afterwards. */
+static void
+check_end(GTask *task)
+{
+    Check *check = g_task_get_task_data(task);
+
+    g_clear_handle_id(&check->deadline, g_source_remove);
+    g_cancellable_disconnect(g_task_get_cancellable(task), check->follows);
+    check->follows = 0;
+}
+
 /* Whatever goes wrong on the way to polkit is a no, with its reason. */
 static void
 task_deny(GTask *task, const GError *error)
 {
     const Check *check = g_task_get_task_data(task);
 
-    if (g_error_matches(error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
+    check_end(task);
+    if (check->late)
+        g_task_return_new_error(task, SEVMIG_ERROR, SEVMIG_ERROR_NOT_AUTHORIZED,
+                                "not authorized: polkit did not answer within %u s about %s: "
+                                "\"systemctl restart polkit\"",
+                                ANSWER_TIMEOUT_S, check->action);
+    else if (g_error_matches(error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
         g_task_return_error(task, g_error_copy(error));
     else
         g_task_return_new_error(task, SEVMIG_ERROR, SEVMIG_ERROR_NOT_AUTHORIZED,
                                 "not authorized: polkit cannot be asked about %s: %s",
                                 check->action, error->message);
 }
+
+static void ask(GTask *task, PolkitAuthority *authority, gboolean interactive);
 
 static void
 checked(GObject *source, GAsyncResult *result, gpointer user_data)
@@ -70,11 +115,20 @@ checked(GObject *source, GAsyncResult *result, gpointer user_data)
     g_autoptr(GError) error = NULL;
     g_autoptr(PolkitAuthorizationResult) answer =
         polkit_authority_check_authorization_finish(POLKIT_AUTHORITY(source), result, &error);
-    const Check *check = g_task_get_task_data(task);
+    Check *check = g_task_get_task_data(task);
 
-    if (answer == NULL)
+    if (answer == NULL) {
         task_deny(task, error);
-    else if (polkit_authorization_result_get_is_authorized(answer))
+        return;
+    }
+    g_clear_handle_id(&check->deadline, g_source_remove);
+    if (check->interactive && polkit_authorization_result_get_is_challenge(answer)) {
+        check->interactive = FALSE;
+        ask(g_steal_pointer(&task), POLKIT_AUTHORITY(source), TRUE);
+        return;
+    }
+    check_end(task);
+    if (polkit_authorization_result_get_is_authorized(answer))
         g_task_return_boolean(task, TRUE);
     else if (polkit_authorization_result_get_is_challenge(answer))
         g_task_return_new_error(task, SEVMIG_ERROR, SEVMIG_ERROR_NOT_AUTHORIZED,
@@ -97,6 +151,22 @@ details_new(GVariant *variant)
     return details;
 }
 
+/* Takes over the task. */
+static void
+ask(GTask *task, PolkitAuthority *authority, gboolean interactive)
+{
+    const Check *check = g_task_get_task_data(task);
+    g_autoptr(PolkitSubject) subject = polkit_system_bus_name_new(check->sender);
+    g_autoptr(PolkitDetails) details = details_new(check->details);
+
+    polkit_authority_check_authorization(
+        authority, subject, check->action, details,
+        interactive ? POLKIT_CHECK_AUTHORIZATION_FLAGS_ALLOW_USER_INTERACTION
+                    : POLKIT_CHECK_AUTHORIZATION_FLAGS_NONE,
+        check->cancellable, checked, task);
+}
+
+/* A user is asked only after polkit has said that it takes one: until then it has a deadline. */
 static void
 authority_got(GObject *source, GAsyncResult *result, gpointer user_data)
 {
@@ -104,23 +174,14 @@ authority_got(GObject *source, GAsyncResult *result, gpointer user_data)
     g_autoptr(GError) error = NULL;
     g_autoptr(PolkitAuthority) authority = polkit_authority_get_finish(result, &error);
     const Check *check = g_task_get_task_data(task);
-    g_autoptr(PolkitSubject) subject = NULL;
-    g_autoptr(PolkitDetails) details = NULL;
-    GCancellable *cancellable = g_task_get_cancellable(task);
 
     if (authority == NULL) {
         task_deny(task, error);
         return;
     }
-    if (!g_cancellable_is_cancelled(cancellable))
+    if (!g_cancellable_is_cancelled(g_task_get_cancellable(task)))
         g_set_object(&check->polkit->authority, authority);
-    subject = polkit_system_bus_name_new(check->sender);
-    details = details_new(check->details);
-    polkit_authority_check_authorization(
-        authority, subject, check->action, details,
-        check->interactive ? POLKIT_CHECK_AUTHORIZATION_FLAGS_ALLOW_USER_INTERACTION
-                           : POLKIT_CHECK_AUTHORIZATION_FLAGS_NONE,
-        cancellable, checked, g_steal_pointer(&task));
+    ask(g_steal_pointer(&task), authority, FALSE);
 }
 
 void
@@ -136,8 +197,12 @@ sevmig_polkit_check_async(SevmigPolkit *self, const char *sender, const char *ac
     check->action = g_strdup(action);
     check->details = g_variant_ref_sink(details);
     check->interactive = interactive;
+    check->cancellable = g_cancellable_new();
     g_task_set_task_data(task, check, check_free);
-    polkit_authority_get_async(self->cancellable, authority_got, task);
+    check->follows =
+        g_cancellable_connect(self->cancellable, G_CALLBACK(follow), check->cancellable, NULL);
+    check->deadline = g_timeout_add_seconds(ANSWER_TIMEOUT_S, deadline_passed, check);
+    polkit_authority_get_async(check->cancellable, authority_got, task);
 }
 
 gboolean

@@ -17,7 +17,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(SevmigPolkit, sevmig_polkit_free)
 
 /* `sender` is the caller's unique bus name. `details` (a{ss}; consumed if floating) is what
    polkit's rules may decide by. `interactive`: polkit may ask the user, which takes as long as the
-   user takes. */
+   user takes; all else it must answer within seconds. */
 void sevmig_polkit_check_async(SevmigPolkit *self, const char *sender, const char *action,
                                GVariant *details, gboolean interactive,
                                GAsyncReadyCallback callback, gpointer user_data);
