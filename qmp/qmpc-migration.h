@@ -58,7 +58,7 @@ typedef struct {
     uint64_t page_size_bytes;
     bool has_auto_converge_throttle;
     uint32_t auto_converge_throttle_percent;
-    char *error_desc; /* owned; NULL unless it failed and QEMU said why */
+    char *error_desc;       /* owned; NULL unless it failed and QEMU said why */
     char **blocked_reasons; /* owned, NULL-terminated; NULL where nothing blocks a migration */
 } QmpcMigrationInfo;
 

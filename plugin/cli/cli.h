@@ -60,25 +60,25 @@ typedef struct {
     gboolean json;
     char *connect; /* bus address; NULL: the system bus */
     int timeout_s;
-    gboolean all;         /* list */
-    gboolean once;        /* watch */
-    double interval_s;    /* watch */
-    int limit;            /* history */
-    char *domain;         /* history, tune */
-    char *output;         /* report, tune */
-    char *uri;            /* of libvirt; NULL: its own default, or else the system's QEMU */
-    CliTrial trial;       /* simulate, replay, tune */
-    CliExplain explain;   /* policy explain */
-    CliAssign assign;     /* policy assign, unassign */
-    char *policy;         /* preflight: a name or file */
-    gboolean plan;        /* evacuate */
+    gboolean all;          /* list */
+    gboolean once;         /* watch */
+    double interval_s;     /* watch */
+    int limit;             /* history */
+    char *domain;          /* history, tune */
+    char *output;          /* report, tune */
+    char *uri;             /* of libvirt; NULL: its own default, or else the system's QEMU */
+    CliTrial trial;        /* simulate, replay, tune */
+    CliExplain explain;    /* policy explain */
+    CliAssign assign;      /* policy assign, unassign */
+    char *policy;          /* preflight: a name or file */
+    gboolean plan;         /* evacuate */
     gboolean copy_storage; /* preflight, evacuate */
-    char *to;             /* preflight: libvirt on the destination; NULL: not asked */
-    char *reason;         /* policy switch, steer */
-    CliSteer steer;       /* steer */
-    char **args;          /* what remains after verb and options */
-    const char *verb;     /* as the user wrote it: "policy show" */
-    GDBusConnection *bus; /* once remote_call() needed it */
+    char *to;              /* preflight: libvirt on the destination; NULL: not asked */
+    char *reason;          /* policy switch, steer */
+    CliSteer steer;        /* steer */
+    char **args;           /* what remains after verb and options */
+    const char *verb;      /* as the user wrote it: "policy show" */
+    GDBusConnection *bus;  /* once remote_call() needed it */
 } Cli;
 
 /* The whole of main(). Options may stand before or after the verb. */

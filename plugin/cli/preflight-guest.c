@@ -102,7 +102,7 @@ static gboolean
 is_shared_type(const char *type)
 {
     static const char *const shared[] = {
-        "nfs",  "nfs4", "gfs2", "ocfs2", "afs",    "smb3",           "cifs",
+        "nfs",   "nfs4", "gfs2", "ocfs2", "afs",    "smb3",           "cifs",
         "smbfs", "ceph", "gpfs", "acfs",  "beegfs", "fuse.glusterfs", "fuse.quobyte",
     };
     for (gsize i = 0; i < G_N_ELEMENTS(shared); i++) {
@@ -212,9 +212,10 @@ check_disks(Preflight *self, const SevmigXmlNode *devices, gboolean copied)
         g_string_append(found, "; to be copied along");
         worst = CHECK_GOOD;
     }
-    checks_add(self->checks, "disks", worst, found->str,
-               "libvirt migrates only disks that both hosts see: put them on shared storage, or "
-               "have them copied along (\"virsh migrate --copy-storage-all\"; --copy-storage here)");
+    checks_add(
+        self->checks, "disks", worst, found->str,
+        "libvirt migrates only disks that both hosts see: put them on shared storage, or "
+        "have them copied along (\"virsh migrate --copy-storage-all\"; --copy-storage here)");
 }
 
 /* Of a libvirt on another host the files are not here. */

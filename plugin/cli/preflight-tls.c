@@ -22,12 +22,10 @@ static const char no_tls_mend[] =
 static char *
 find_directory(const QemuConf *conf)
 {
-    const char *fallback =
-        g_file_test(OWN_DIRECTORY, G_FILE_TEST_IS_DIR) ? OWN_DIRECTORY : NULL;
+    const char *fallback = g_file_test(OWN_DIRECTORY, G_FILE_TEST_IS_DIR) ? OWN_DIRECTORY : NULL;
     char *directory = qemu_conf_string(conf, "migrate_tls_x509_cert_dir", fallback);
-    return directory != NULL
-               ? directory
-               : qemu_conf_string(conf, "default_tls_x509_cert_dir", QEMU_DIRECTORY);
+    return directory != NULL ? directory
+                             : qemu_conf_string(conf, "default_tls_x509_cert_dir", QEMU_DIRECTORY);
 }
 
 static gboolean
@@ -103,7 +101,7 @@ preflight_check_tls(Preflight *self, const GError *conf_error)
         found = g_strdup_printf("forced (migrate_tls_force)%s%s", wrong != NULL ? ", but " : "",
                                 wrong != NULL ? wrong : "");
         checks_add(self->checks, "TLS", wrong != NULL ? CHECK_BAD : CHECK_GOOD, found,
-                   "put certificates that are valid there, see \"virt-pki-validate\", or change "
-                   QEMU_CONF);
+                   "put certificates that are valid there, see \"virt-pki-validate\", or "
+                   "change " QEMU_CONF);
     }
 }

@@ -3,6 +3,7 @@
 
 import json
 import unittest
+import xml.etree.ElementTree as ET
 
 from lab import firmware, guests, migrate
 from lab.hosts import HOSTS
@@ -114,6 +115,84 @@ class Preflight(HostCase):
         self.assertEqual(self.checks(told)["destination"]["state"], "bad")
         self.assertIn("/no/such", self.checks(told)["destination"]["found"])
         self.assert_runs_on(guest, self.host)
+
+    def other_guest(self, name, change):
+        """A domain that the lab's guests are not, and that nobody listens to."""
+        guest = guests.Guest(name, workload="pattern=uniform rate=2000")
+        domain = ET.fromstring(guests.domain_xml(guest))
+        serial = domain.find("devices/serial")
+        serial.clear()
+        serial.set("type", "null")
+        change(domain)
+        there = self.host.connect().createXML(ET.tostring(domain, encoding="unicode"))
+        self.addCleanup(there.destroy)
+        return guest
+
+    def assert_neither(self, name, change, check, *words):
+        """preflight names it, and libvirt or QEMU refuses it at once."""
+        guest = self.other_guest(name, change)
+        told = self.look(name)
+        self.assertFalse(told["can_migrate"])
+        bad = {row["check"]: row["found"] for row in told["checks"] if row["state"] == "bad"}
+        for word in words:
+            self.assertIn(word, bad.pop(check))
+        planned = {row["domain"]: row for row in
+                   json.loads(self.host.run(["sevmigctl", "evacuate", "--plan", "--json"], check=False).stdout)}
+        self.assertFalse(planned[name]["can_migrate"])
+        done = self.host.run(migrate.command(guest, self.host, False, ()), check=False)
+        self.assertNotEqual(done.returncode, 0, "it migrated all the same")
+
+    def test_firmware_forbids_it(self):
+        def change(domain):
+            domain.find("launchSecurity/policy").text = "0x0009"
+        self.assert_neither("nosend", change, "SEV policy", "NOSEND")
+
+    def test_local_disk(self):
+        image = "/var/lib/libvirt/images/local.img"
+        self.host.run(["sh", "-c", f"mkdir -p $(dirname {image}) && truncate -s 16M {image}"])
+        self.addCleanup(self.host.run, ["rm", image])
+
+        def change(domain):
+            domain.find("devices").append(ET.fromstring(
+                "<disk type='file' device='disk'><driver name='qemu' type='raw'/>"
+                f"<source file='{image}'/><target dev='vda' bus='virtio'/></disk>"))
+        self.assert_neither("localdisk", change, "disks", f"vda: {image} is on this host alone")
+        self.assertTrue(self.look("localdisk", "--copy-storage")["can_migrate"])
+
+    def test_shared_memory(self):
+        def change(domain):
+            domain.find("devices").append(ET.fromstring(
+                "<shmem name='shm'><model type='ivshmem-plain'/><size unit='M'>4</size></shmem>"))
+        self.assert_neither("shmem", change, "devices", "shared memory shm")
+
+    def test_qemu_blocks(self):
+        """What QEMU alone knows: a device that shares a directory of this host, say."""
+        def change(domain):
+            domain.find("devices").append(ET.fromstring(
+                "<filesystem type='mount' accessmode='passthrough'><source dir='/srv'/><target dir='srv'/>"
+                "</filesystem>"))
+        self.assert_neither("ninep", change, "QEMU allows it", "")
+
+    def test_paused(self):
+        """It can, and stays paused there."""
+        guest = self.other_guest("paused", lambda domain: None)
+        domain = self.host.connect().lookupByName(guest.name)
+        domain.suspend()
+        told = self.look(guest.name)
+        self.assertTrue(told["can_migrate"], told["checks"])
+        self.assertEqual(self.checks(told)["running"]["state"], "note")
+        domain.resume()
+
+    def test_tls_is_forced(self):
+        """The lab's hosts have no certificates."""
+        guest = self.start("private-line")
+        path = "/etc/libvirt/qemu.conf"
+        before = self.host.run(["cat", path]).stdout
+        self.addCleanup(write_on_host, self.host, path, before)
+        write_on_host(self.host, path, before + "migrate_tls_force = 1\n")
+        check = self.checks(self.look(guest.name))["TLS"]
+        self.assertEqual(check["state"], "bad")
+        self.assertIn("forced (migrate_tls_force), but /etc/pki/qemu/ca-cert.pem", check["found"])
 
     def test_nothing_is_changed(self):
         # Large enough for QEMU to sample; a fifth of its pages change within a second.

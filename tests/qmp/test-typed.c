@@ -248,13 +248,13 @@ test_blocked_reasons(void)
     g_assert_no_error(error);
     g_assert_cmpuint(g_strv_length(info.blocked_reasons), ==, 2);
     g_assert_cmpstr(info.blocked_reasons[0], ==, "a shared device");
-    g_assert_true(qmpc_migration_info_parse("{\"return\":{\"blocked-reasons\":[]}}", &free_to_go,
-                                            &error));
+    g_assert_true(
+        qmpc_migration_info_parse("{\"return\":{\"blocked-reasons\":[]}}", &free_to_go, &error));
     g_assert_null(free_to_go.blocked_reasons);
 
     QmpcMigrationInfo untouched = {0};
-    g_assert_false(qmpc_migration_info_parse("{\"return\":{\"blocked-reasons\":[1]}}", &untouched,
-                                             &error));
+    g_assert_false(
+        qmpc_migration_info_parse("{\"return\":{\"blocked-reasons\":[1]}}", &untouched, &error));
     g_assert_error(error, QMPC_ERROR, QMPC_ERROR_MEMBER);
     g_assert_nonnull(strstr(error->message, "return.blocked-reasons[0]"));
     g_assert_null(untouched.blocked_reasons);
