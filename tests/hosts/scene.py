@@ -57,8 +57,24 @@ def daemon_pid(host: Host, program: str) -> int:
 
 def kill_daemon(host: Host, program: str, number: int = signal.SIGKILL) -> None:
     pid = daemon_pid(host, program)
+    if not is_alive(pid):
+        raise AssertionError(f"{program} of host {host} has ended by itself: see {host.logs / program}.log")
     os.kill(pid, number)
     wait_until(f"{program} of host {host} ends", lambda: not is_alive(pid))
+
+
+def ask_bus(host: Host, method: str, *arguments: str) -> str:
+    """What the system bus of a host itself answers, as busctl prints it."""
+    return host.run(["busctl", "call", "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus",
+                     method, *arguments]).stdout.strip()
+
+
+def end_polkit(host: Host) -> None:
+    """Whichever the bus has started last, if there is one."""
+    name = ("s", "org.freedesktop.PolicyKit1")
+    if ask_bus(host, "NameHasOwner", *name) == "b true":
+        os.kill(int(ask_bus(host, "GetConnectionUnixProcessID", *name).split()[1]), signal.SIGKILL)
+    wait_until("polkit has gone", lambda: ask_bus(host, "NameHasOwner", *name) == "b false")
 
 
 def is_alive(pid: int) -> bool:

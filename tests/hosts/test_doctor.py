@@ -9,8 +9,8 @@ import subprocess
 from pathlib import Path
 
 from lab.hosts import BUILD, HOSTS
-from scene import (ADMIN_POLICIES, HostCase, daemon_pid, kill_daemon, start_daemon, start_libvirtd, start_sevmigd,
-                   wait_until, write_on_host)
+from scene import (ADMIN_POLICIES, HostCase, ask_bus, daemon_pid, end_polkit, kill_daemon, start_libvirtd,
+                   start_sevmigd, wait_until, write_on_host)
 
 HOOK = "/etc/libvirt/hooks/qemu.d/sevmig"
 QEMU = "/usr/lib/sevmig/qemu-system-x86_64"
@@ -144,10 +144,28 @@ class Doctor(HostCase):
 
     def test_no_polkit(self):
         path = "/etc/dbus-1/lab-services/org.freedesktop.PolicyKit1.service"  # by which the bus would start it
+        self.addCleanup(ask_bus, self.host, "ReloadConfig")
         self.changed(["mv", "/tmp/polkit.service", path], "mv", path, "/tmp/polkit.service")
-        self.addCleanup(start_daemon, self.host, "polkit", "/usr/lib/polkit-1/polkitd")
-        kill_daemon(self.host, "polkit")
+        ask_bus(self.host, "ReloadConfig")
+        end_polkit(self.host)
         self.assertEqual(list(self.finds("polkit", "bad", "PolicyKit1")), ["sevmigd"])
+
+    def test_polkit_has_ended_before(self):
+        """It may at any time, and whoever asks next has the bus start another one."""
+        end_polkit(self.host)
+        self.assertTrue(self.look()["good"])
+        self.test_no_polkit()
+
+    def test_polkit_hangs(self):
+        self.look()  # has it started, if it was not
+        pid = int(ask_bus(self.host, "GetConnectionUnixProcessID", "s", "org.freedesktop.PolicyKit1").split()[1])
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            self.finds("polkit", "bad", "did not answer within 5 s")
+            done = self.host.run(["sevmigctl", "list"], check=False)
+            self.assertIn("polkit did not answer within 5 s", done.stderr)
+        finally:
+            os.kill(pid, signal.SIGCONT)
 
     def test_actions_are_missing(self):
         path = "/usr/share/polkit-1/actions/org.sevmig1.policy"

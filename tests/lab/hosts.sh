@@ -103,7 +103,6 @@ host_services() {
         --time-scale "$time_scale" --domain-ca /run/sevmig-lab/owner-ca
     host_daemon "$host" dbus dbus-daemon --config-file=/etc/dbus-1/lab.conf --nofork --nopidfile
     wait_for 10 "the system bus of host $host" "$log/dbus.log" test -S "$run/$host/dbus/system_bus_socket"
-    host_daemon "$host" polkit /usr/lib/polkit-1/polkitd
     wait_for 10 "swpsp on host $host" "$log/swpsp.log" test -S "$run/$host/swpsp/sev.sock"
     host_daemon "$host" libvirtd libvirtd --listen
     wait_for 20 "libvirtd on host $host" "$log/libvirtd.log" \
