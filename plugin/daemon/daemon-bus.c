@@ -289,8 +289,10 @@ bus_name_changed(gboolean owned, gpointer user_data)
             sevmig_daemon_stop(self);
         return;
     }
-    if (self->link == NULL && !self->stopping)
+    if (self->link == NULL && !self->stopping) {
+        sevmig_notify_ready(self->notify);
         sevmig_daemon_open_link(self);
+    }
 }
 
 const SevmigBusOps SEVMIG_DAEMON_BUS_OPS = {

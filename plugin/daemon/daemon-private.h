@@ -12,6 +12,7 @@
 #include "history.h"
 #include "libvirt-link.h"
 #include "metrics.h"
+#include "notify.h"
 #include "policies.h"
 #include "session.h"
 #include "watcher.h"
@@ -24,6 +25,7 @@ struct SevmigDaemon {
     SevmigPolicies *policies;
     SevmigHistory *history;
     SevmigMetrics *metrics;
+    SevmigNotify *notify;
     SevmigBus *bus;
     SevmigLink *link;
     SevmigWatcher *watcher;

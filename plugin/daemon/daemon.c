@@ -286,6 +286,7 @@ sevmig_daemon_stop(SevmigDaemon *self)
     gboolean again = self->stopping;
 
     self->stopping = TRUE;
+    sevmig_notify_stopping(self->notify);
     if (!again)
         release_all(self, "sevmigd stops", TRUE);
     if (again || g_hash_table_size(self->running) == 0)
@@ -310,6 +311,7 @@ sevmig_daemon_new(const SevmigDaemonOptions *options, SevmigDaemonQuitFunc quit,
     self->cancellable = g_cancellable_new();
     self->history = sevmig_history_new(history_dir);
     self->metrics = sevmig_metrics_new(options->metrics_file);
+    self->notify = sevmig_notify_new();
     self->policies = sevmig_policies_new(options->policy_dirs, options->ceiling_file, error);
     if (self->policies == NULL)
         return NULL;
@@ -342,6 +344,7 @@ sevmig_daemon_free(SevmigDaemon *self)
     sevmig_link_free(self->link);
     sevmig_policies_free(self->policies);
     sevmig_metrics_free(self->metrics);
+    sevmig_notify_free(self->notify);
     sevmig_history_free(self->history);
     g_object_unref(self->cancellable);
     g_free(self->records_dir);

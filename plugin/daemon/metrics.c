@@ -2,14 +2,18 @@
 #include "metrics-private.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <glib/gstdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "log.h"
 #include "sevmig-error.h"
 
 #define ACTIVE_INTERVAL_MS 5000u
 #define IDLE_INTERVAL_MS 60000u
+#define FILE_MODE 0644 /* for whoever scrapes it */
 
 const SevmigPhase SEVMIG_METRICS_RESULT_PHASES[SEVMIG_RESULT_COUNT] = {
     [SEVMIG_RESULT_DONE] = SEVMIG_PHASE_DONE,
@@ -83,6 +87,34 @@ count_result(SevmigMetrics *self, const SevmigInfo *info)
 
 /* --- The file --- */
 
+/* A file of our own making: what somebody else put there, a FIFO say, is not waited for. It is for
+   every reader, whatever the process's mask keeps from the others. */
+static gboolean
+write_new(const char *path, const char *content)
+{
+    gsize length = strlen(content);
+    int fd;
+
+    (void)g_unlink(path);
+    fd = g_open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, FILE_MODE);
+    if (fd < 0)
+        return FALSE;
+    for (gsize done = 0; done < length;) {
+        ssize_t n = write(fd, content + done, length - done);
+
+        if (n < 0 && errno != EINTR) {
+            close(fd);
+            return FALSE;
+        }
+        done += (gsize)MAX(n, 0);
+    }
+    if (fchmod(fd, FILE_MODE) < 0) {
+        close(fd);
+        return FALSE;
+    }
+    return close(fd) == 0;
+}
+
 /* Whole or not at all for readers, but not synced to the disk: the main loop, which steers guests,
    must not wait for that, and what a crash of the host loses is written again soon. */
 static gboolean
@@ -90,12 +122,10 @@ replace_file(const char *path, const char *content, GError **error)
 {
     g_autofree char *new_path = g_strconcat(path, ".new", NULL);
 
-    if (!g_file_set_contents_full(new_path, content, -1, G_FILE_SET_CONTENTS_NONE, 0644, error))
-        return FALSE;
-    if (g_rename(new_path, path) == 0)
+    if (write_new(new_path, content) && g_rename(new_path, path) == 0)
         return TRUE;
-    g_set_error(error, SEVMIG_ERROR, SEVMIG_ERROR_IO, "cannot rename %s to %s: %s", new_path, path,
-                g_strerror(errno));
+    g_set_error(error, SEVMIG_ERROR, SEVMIG_ERROR_IO, "cannot write %s by way of %s: %s", path,
+                new_path, g_strerror(errno));
     return FALSE;
 }
 

@@ -54,7 +54,7 @@ class BusCase(unittest.TestCase):
         cls.spawn(["dbus-daemon", f"--config-file={config}", "--nofork", "--nopidfile"])
         wait_until("the bus is there", (cls.bus_dir / "bus").is_socket)
         os.environ["DBUS_SYSTEM_BUS_ADDRESS"] = cls.address
-        cls.spawn([sys.executable, "-m", "dbusmock", "--system", "--template", "polkitd"])
+        cls.polkit = cls.spawn([sys.executable, "-m", "dbusmock", "--system", "--template", "polkitd"])
         cls.bus = dbus.bus.BusConnection(cls.address)
         cls.addClassCleanup(cls.bus.close)
         wait_until("polkit is there", lambda: cls.bus.name_has_owner(POLKIT))
@@ -67,6 +67,7 @@ class BusCase(unittest.TestCase):
                                    stdin=subprocess.DEVNULL)
         cls.addClassCleanup(process.wait)
         cls.addClassCleanup(process.kill)
+        return process
 
     def setUp(self):
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="sevmig-bus-"))

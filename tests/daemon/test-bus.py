@@ -7,8 +7,10 @@ import os
 import pathlib
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
 import time
 import unittest
 from xml.etree import ElementTree
@@ -115,14 +117,6 @@ class Refusing(BusCase):
                           (READ, {"method": "GetPolicy", "policy": "default"}),
                           (READ, {"method": "GetPolicy"}),
                           (STEER, {"method": "Probe", "domain": "db1"})])
-
-    def test_polkit_may_ask_the_user_if_the_message_says_so(self):
-        for allow in False, True:
-            message = dbus.lowlevel.MethodCallMessage(NAME, PATH, MANAGER, "ReloadPolicies")
-            message.set_allow_interactive_authorization(allow)
-            with self.assertRaises(dbus.DBusException):
-                self.bus.send_message_with_reply_and_block(message, 20)
-            self.assertEqual(self.asked()[-1][3], int(allow))
 
     def asked(self):
         return [args for _, name, args in self.authority.GetCalls() if name == "CheckAuthorization"]
@@ -325,10 +319,31 @@ class Metrics(BusCase):
         wait_until("the file is there", file.exists)
         self.assertIn("\nsevmig_libvirt_connected 0\n", file.read_text())
         self.assertIn("\nsevmig_migrations_running 0\n", file.read_text())
+        self.assertEqual(file.stat().st_mode & 0o777, 0o644, "Prometheus reads it")
         before = file.stat().st_ino
         self.process.terminate()
         self.assertEqual(self.process.wait(20), 0, self.log())
         self.assertNotEqual(file.stat().st_ino, before)
+
+    def test_readable_under_the_mask_of_the_unit(self):
+        self.process.terminate()
+        self.process.wait(20)
+        before = os.umask(0o027)
+        try:
+            self.process = self.start("--metrics", str(self.dir / "masked.prom"))
+        finally:
+            os.umask(before)
+        wait_until("the file is there", (self.dir / "masked.prom").exists)
+        self.assertEqual((self.dir / "masked.prom").stat().st_mode & 0o777, 0o644)
+
+    def test_somebody_elses_pipe(self):
+        """In a directory of others it is not waited for."""
+        self.process.terminate()
+        self.process.wait(20)
+        os.mkfifo(self.dir / "piped.prom.new")
+        self.process = self.start("--metrics", str(self.dir / "piped.prom"))
+        wait_until("the file is there", (self.dir / "piped.prom").is_file)
+        self.call("ListPolicies")
 
     def test_one_that_gives_up_leaves_the_file_alone(self):
         self.assertEqual(self.start("--metrics", str(self.dir / "second.prom")).wait(20), 1)
@@ -346,6 +361,141 @@ class Metrics(BusCase):
         self.process = self.start("--metrics", "none")
         self.call("ListPolicies")
         self.assertFalse((self.dir / "state" / "metrics").exists())
+
+
+class Asking(BusCase):
+    """A polkit that wants the user's word."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.authority.AddMethod("org.freedesktop.PolicyKit1.Authority", "CheckAuthorization", "(sa{sv})sa{ss}us",
+                                "(bba{ss})", "ret = (False, True, {})")
+
+    def test_only_if_the_message_says_so(self):
+        for allow in False, True:
+            self.authority.ClearCalls()
+            message = dbus.lowlevel.MethodCallMessage(NAME, PATH, MANAGER, "ReloadPolicies")
+            message.set_allow_interactive_authorization(allow)
+            with self.assertRaises(dbus.DBusException) as context:
+                self.bus.send_message_with_reply_and_block(message, 20)
+            self.assertIn("needs authentication", context.exception.get_dbus_message())
+            # asked first without: what takes no user must be answered within seconds
+            self.assertEqual([flags & 1 for flags in self.asked_flags()], [0, 1] if allow else [0])
+
+    def asked_flags(self):
+        return [args[3] for _, name, args in self.authority.GetCalls() if name == "CheckAuthorization"]
+
+
+class Notifying(BusCase):
+    """What systemd is told, on a socket of the test's own."""
+
+    WATCHDOG_US = 400000
+
+    def setUp(self):
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.addCleanup(self.socket.close)
+        self.place = tempfile.TemporaryDirectory(prefix="sevmig-notify-")
+        self.addCleanup(self.place.cleanup)
+        self.address_told = self.bind()
+        self.environ = {"NOTIFY_SOCKET": self.address_told, "WATCHDOG_USEC": str(self.WATCHDOG_US)}
+        super().setUp()
+
+    def bind(self):
+        self.socket.bind(f"{self.place.name}/notify")
+        return f"{self.place.name}/notify"
+
+    def environment(self):
+        return {**super().environment(), **self.environ}
+
+    def told(self, seconds):
+        """What comes within that time."""
+        self.socket.settimeout(seconds)
+        try:
+            return self.socket.recv(4096).decode()
+        except TimeoutError:
+            return None
+
+    def drain(self):
+        while self.told(0.01):
+            pass
+
+    def test_ready_and_fed(self):
+        self.assertEqual(self.told(5), "READY=1")
+        for _ in range(5):
+            self.assertEqual(self.told(5), "WATCHDOG=1")
+
+    def test_held_main_loop_is_not_fed(self):
+        self.assertEqual(self.told(5), "READY=1")
+        os.kill(self.process.pid, signal.SIGSTOP)
+        try:
+            self.drain()
+            self.assertIsNone(self.told(2 * self.WATCHDOG_US / 1e6))
+        finally:
+            os.kill(self.process.pid, signal.SIGCONT)
+        self.assertEqual(self.told(5), "WATCHDOG=1")
+
+    def test_stopping(self):
+        self.process.terminate()
+        self.assertEqual(self.process.wait(20), 0, self.log())
+        heard = [text for text in iter(lambda: self.told(0.1), None) if text != "WATCHDOG=1"]
+        self.assertEqual(heard, ["READY=1", "STOPPING=1"])
+
+    def test_not_ready_without_a_name(self):
+        """Another has it: this one ends, and systemd is not told that it serves."""
+        self.told(5)
+        self.environ["WATCHDOG_USEC"] = "0"
+        self.assertEqual(self.start().wait(20), 1)
+        heard = [text for text in iter(lambda: self.told(0.1), None) if text != "WATCHDOG=1"]
+        self.assertNotIn("READY=1", heard)
+
+    def test_nobody_watches(self):
+        for environ in ({"WATCHDOG_USEC": "0"}, {"WATCHDOG_USEC": "400000", "WATCHDOG_PID": "1"}):
+            self.process.terminate()
+            self.process.wait(20)
+            self.drain()
+            self.environ = {"NOTIFY_SOCKET": self.address_told, **environ}
+            self.process = self.start()
+            self.assertEqual(self.told(5), "READY=1")
+            self.assertIsNone(self.told(0.5))
+
+
+class NotifyingAbstract(Notifying):
+    """systemd may have a socket in the abstract space."""
+
+    def bind(self):
+        name = f"sevmig-test-{os.getpid()}-{time.monotonic_ns()}"
+        self.socket.bind(f"\0{name}")
+        return f"@{name}"
+
+
+class Hanging(BusCase):
+    """A polkit that has its name and answers nobody."""
+
+    def hang(self):
+        os.kill(self.polkit.pid, signal.SIGSTOP)
+        self.addCleanup(os.kill, self.polkit.pid, signal.SIGCONT)
+
+    def test_is_named(self):
+        self.call("ListPolicies")
+        self.hang()
+        begun = time.monotonic()
+        message = self.refuse("org.sevmig1.Error.NotAuthorized", "ListPolicies")
+        self.assertIn("polkit did not answer within 5 s", message)
+        self.assertIn("systemctl restart polkit", message)
+        self.assertLess(time.monotonic() - begun, 9)
+
+    def test_is_named_where_a_user_could_be_asked(self):
+        self.hang()
+        done = subprocess.run([SEVMIGCTL, "--connect", self.address, "list"], capture_output=True, text=True,
+                              timeout=30, check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("polkit did not answer within 5 s", done.stderr)
+        doctor = subprocess.run([SEVMIGCTL, "--connect", self.address, "--timeout", "2", "doctor", "--json",
+                                 "--uri", "test:///default"], capture_output=True, text=True, timeout=60, check=False)
+        checks = {check["check"]: check for check in json.loads(doctor.stdout)["checks"]}
+        self.assertEqual(checks["polkit"]["found"], "did not answer within 2 s")
+        self.assertIn("systemctl restart polkit", checks["polkit"]["mend"])
 
 
 class Living(BusCase):

@@ -50,7 +50,7 @@ class Steered(HostCase):
 
     def test_metrics_tell_of_it(self):
         def figures():
-            text = HOSTS["a"].run(["cat", "/var/lib/sevmig/metrics/sevmig.prom"]).stdout
+            text = HOSTS["a"].run(["cat", "/run/sevmig/sevmig.prom"]).stdout
             return {(s.name, s.labels.get("domain") or s.labels.get("result", "")): s.value
                     for f in text_string_to_metric_families(text) for s in f.samples if "le" not in s.labels}
 

@@ -119,6 +119,25 @@ class Written(unittest.TestCase):
         self.assertEqual(set(re.findall(r"(?m)^\.B (sevmig_\w+)", manual)), names)
 
 
+class Place(unittest.TestCase):
+    """Where the unit has it written, everybody can read it, and the records stay what they are."""
+
+    UNIT = TOP / "plugin/data/sevmigd.service.in"
+
+    def setting(self, name):
+        value, = re.findall(rf"(?m)^{name}=(.*)$", self.UNIT.read_text())
+        return value
+
+    def test_manual_links_what_the_unit_writes(self):
+        path = self.setting("ExecStart").split("--metrics ")[1].replace("%t", "/run")
+        self.assertEqual(Path(path).parent, Path("/run") / self.setting("RuntimeDirectory"))
+        self.assertEqual(self.setting("RuntimeDirectoryMode"), "0755")
+        self.assertEqual(self.setting("StateDirectoryMode"), "0750")
+        manual = (TOP / "plugin/man/sevmigd.8").read_text().replace("\\-", "-")
+        self.assertIn(f"\nln -s {path} ", manual)
+        self.assertNotIn("-G sevmig", manual, "the group reads the records")
+
+
 class Rules(unittest.TestCase):
     def promtool(self, *arguments):
         done = subprocess.run(["promtool", *arguments], capture_output=True, text=True, timeout=120, check=False)

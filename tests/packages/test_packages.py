@@ -106,6 +106,9 @@ class Installed(unittest.TestCase):
         self.host.run("dpkg", "--install", *self.put(package("sevmig"), package("swpsp")))
         self.assert_serves()
         self.assertEqual(self.host.says("systemctl", "is-enabled", "sevmigd"), "enabled")
+        self.assert_shows_figures_alone()
+        self.assert_is_watched()
+        self.assert_stays_stopped()
         # libvirtd sees a new hook when it is reloaded, and not before.
         self.assertEqual(self.reloads(), 1)
         self.assertIn("default", self.host.says("sevmigctl", "policy", "list"))
@@ -114,6 +117,35 @@ class Installed(unittest.TestCase):
         self.assertEqual(self.host.run("systemctl", "is-enabled", "swpsp", check=False).stdout.strip(), "disabled")
         self.host.run("systemctl", "start", "swpsp")
         self.host.wait("swpsp answers", "swpspctl", "stats")
+
+    def assert_shows_figures_alone(self):
+        """Whoever scrapes reads the figures, and neither records nor history."""
+        nobody = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
+        self.host.wait("the figures are written", *nobody, "grep", "^sevmig_libvirt_connected 1",
+                       "/run/sevmig/sevmig.prom")
+        self.assertEqual(self.host.says("ls", "-A", "/run/sevmig"), "sevmig.prom")
+        done = self.host.run(*nobody, "ls", "/var/lib/sevmig", check=False)
+        self.assertIn("Permission denied", done.stderr)
+
+    def assert_is_watched(self):
+        """One that hangs is ended and started anew."""
+        old = self.main_pid()
+        self.host.run("kill", "-STOP", str(old))
+        self.host.wait("another one serves", "sh", "-c",
+                       'pid=$(systemctl show --property=MainPID --value sevmigd); [ "$pid" != 0 ] && '
+                       f'[ "$pid" != {old} ] && systemctl --quiet is-active sevmigd')
+        self.assertIn("watchdog", self.host.says("journalctl", "--unit=sevmigd", "--grep=watchdog", "--no-pager").lower())
+        self.assert_serves()
+
+    def assert_stays_stopped(self):
+        """No caller of the bus undoes what an administrator did."""
+        self.host.run("systemctl", "stop", "sevmigd")
+        done = self.host.run("sevmigctl", "list", check=False)
+        self.assertIn("not running", done.stderr)
+        self.assertEqual(self.host.run("systemctl", "is-active", "sevmigd", check=False).stdout.strip(), "inactive")
+        self.host.run("test", "-e", "/run/sevmig/sevmig.prom")  # its age tells
+        self.host.run("systemctl", "start", "sevmigd")
+        self.assert_serves()
 
     def under_nova(self):
         """docs/nova.md: libvirtd looks for QEMU where the drop-in has it look first."""
