@@ -199,7 +199,7 @@ static const ControlCommand control_commands[] = {
 static json_object *
 parse(const char *text, size_t len)
 {
-    if (len > MAX_TEXT)
+    if (len == 0 || len > MAX_TEXT)
         return NULL;
 
     g_autoptr(json_tokener) tokener = json_tokener_new_ex(MAX_DEPTH);

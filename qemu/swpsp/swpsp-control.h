@@ -6,6 +6,9 @@
 #include "swpsp-firmware.h"
 #include "swpsp-stats.h"
 
+/* The control socket is beside the firmware's, with this at the end of its name. */
+#define SWPSP_CONTROL_SUFFIX ".control"
+
 /* Text of the statistics, to be freed with g_free(). */
 char *swpsp_control_stats(SwpspFirmware *firmware, const SwpspStats *stats, int64_t uptime_us);
 

@@ -5,24 +5,24 @@
 
 #include "swpsp-connection.h"
 #include "swpsp-control.h"
+#include "swpsp-listener.h"
 #include "swpsp-names.h"
 #include "swpsp-sandbox.h"
 
 #include <errno.h>
 #include <glib-unix.h>
 #include <signal.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/timerfd.h>
-#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
 /* What one client may have waiting here before no more is read from it. */
 #define CLIENT_REQUESTS_MAX 64
 #define CLIENT_BYTES_MAX (8u * 1024 * 1024)
+
+/* Connections to the control socket, which guests cannot use up. */
+#define CONTROL_CLIENTS_MAX 8
 
 /* Of address space, with libraries, without clients. */
 #define OWN_BYTES_MAX ((size_t)512 * 1024 * 1024)
@@ -41,6 +41,7 @@ typedef struct {
     SwpspClientStats *stats;
     uint64_t id;
     pid_t pid;
+    bool control; /* of the control socket */
     unsigned requests; /* queued or being served */
     size_t bytes;      /* of their payloads */
 } Client;
@@ -55,11 +56,10 @@ typedef struct {
 struct SwpspServer {
     SwpspFirmware *firmware;
     SwpspStats *stats;
-    char *path, *tmp_path; /* of the socket; tmp_path until it is opened */
-    bool open;
+    SwpspListener *guests, *control;
     unsigned max_clients;
-    int listen_fd, timer_fd;
-    guint listen_source, timer_source;
+    int timer_fd;
+    guint timer_source;
     GPtrArray *clients;
     uint64_t last_id;
     int64_t started_us;
@@ -71,8 +71,6 @@ struct SwpspServer {
     int64_t due_ns;     /* when the current request is due to end, or the last one was */
     double lateness_us; /* of the timer, a running mean */
 };
-
-G_DEFINE_QUARK(swpsp - server - error - quark, swpsp_server_error)
 
 static void start_next(SwpspServer *server);
 
@@ -121,6 +119,15 @@ log_refused(const Client *client, uint16_t op, const SwpspAnswer *answer)
           answer->commands);
 }
 
+/* Any QEMU may have the firmware's socket open; none of them may stop the firmware for all. */
+static void
+refuse_control(Client *client, const struct swpsp_msg *head)
+{
+    g_message("CONTROL: refused, client %d: it is served at %s only", (int)client->pid,
+              swpsp_listener_path(client->server->control));
+    reply(client, head, SWPSP_UNSUPPORTED, NULL, 0);
+}
+
 /* Requests to the server itself; false if this is not one. */
 static bool
 serve_own(Client *client, const struct swpsp_msg *head, const uint8_t *payload)
@@ -128,6 +135,10 @@ serve_own(Client *client, const struct swpsp_msg *head, const uint8_t *payload)
     SwpspServer *server = client->server;
     char *text;
 
+    if (head->op == SWPSP_OP_CONTROL && !client->control) {
+        refuse_control(client, head);
+        return true;
+    }
     if (head->op == SWPSP_OP_STATS)
         text = swpsp_control_stats(server->firmware, server->stats,
                                    g_get_monotonic_time() - server->started_us);
@@ -358,97 +369,48 @@ on_closed(void *data, const char *reason)
 
 static const SwpspConnectionOps connection_ops = {on_message, on_closed};
 
-static gboolean
-on_accept(gint fd, GIOCondition condition, gpointer data)
+static unsigned
+count_clients(const SwpspServer *server, bool control)
 {
-    SwpspServer *server = data;
-    int client_fd = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    unsigned n = 0;
 
-    if (client_fd < 0) {
-        if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
-            g_warning("accept: %s, ignoring", swpsp_sandbox_strerror(errno));
-            g_usleep(10000); /* out of descriptors: do not spin */
-        }
-        return G_SOURCE_CONTINUE;
-    }
-    if (server->clients->len >= server->max_clients) {
-        g_warning("too many clients, refusing one more");
-        close(client_fd);
-        return G_SOURCE_CONTINUE;
+    for (guint i = 0; i < server->clients->len; i++)
+        n += ((const Client *)server->clients->pdata[i])->control == control;
+    return n;
+}
+
+void
+swpsp_server_accept(SwpspServer *server, int fd, bool control)
+{
+    const unsigned most = control ? CONTROL_CLIENTS_MAX : server->max_clients;
+
+    if (count_clients(server, control) >= most) {
+        g_warning("too many %s, refusing one more", control ? "control clients" : "clients");
+        close(fd);
+        return;
     }
 
     Client *client = g_new0(Client, 1);
     client->server = server;
+    client->control = control;
     client->id = ++server->last_id;
-    client->connection = swpsp_connection_new(client_fd, &connection_ops, client);
+    client->connection = swpsp_connection_new(fd, &connection_ops, client);
     client->pid = swpsp_connection_pid(client->connection);
     client->stats = swpsp_stats_client_new(server->stats, client->id, client->pid);
     g_ptr_array_add(server->clients, client);
     g_debug("client %d connected", (int)client->pid);
-    return G_SOURCE_CONTINUE;
 }
 
-static bool
-fail(GError **error, const char *what, const char *path)
+static void
+on_guest_accepted(void *data, int fd)
 {
-    g_set_error(error, SWPSP_SERVER_ERROR, SWPSP_SERVER_ERROR_SOCKET, "%s %s: %s", what, path,
-                swpsp_sandbox_strerror(errno));
-    return false;
+    swpsp_server_accept(data, fd, false);
 }
 
-static bool
-set_address(struct sockaddr_un *address, const char *path, GError **error)
+static void
+on_control_accepted(void *data, int fd)
 {
-    *address = (struct sockaddr_un){.sun_family = AF_UNIX};
-    if (strlen(path) < sizeof(address->sun_path)) {
-        strcpy(address->sun_path, path);
-        return true;
-    }
-    errno = ENAMETOOLONG;
-    return fail(error, "socket", path);
-}
-
-/* Whether somebody answers at that path. */
-static bool
-in_use(const struct sockaddr_un *address)
-{
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    bool answered = connect(fd, (const void *)address, sizeof(*address)) == 0;
-    close(fd);
-    return answered;
-}
-
-/*
- * Listens under a name of its own, to be renamed, so that the path is never there without somebody
- * who answers, nor with wrong permissions.
- */
-static bool
-listen_hidden(SwpspServer *server, const SwpspServerConfig *config, GError **error)
-{
-    struct sockaddr_un address;
-
-    if (!set_address(&address, config->path, error))
-        return false;
-    if (in_use(&address)) {
-        g_set_error(error, SWPSP_SERVER_ERROR, SWPSP_SERVER_ERROR_IN_USE,
-                    "%s: another process serves this socket", config->path);
-        return false;
-    }
-    if (!set_address(&address, server->tmp_path, error))
-        return false;
-    server->listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (server->listen_fd < 0)
-        return fail(error, "socket", config->path);
-
-    (void)unlink(server->tmp_path);
-    const mode_t mask = umask(0177);
-    const bool bound = bind(server->listen_fd, (const void *)&address, sizeof(address)) == 0;
-    umask(mask);
-    if (!bound || listen(server->listen_fd, 16) != 0 ||
-        (config->group != (gid_t)-1 && chown(server->tmp_path, (uid_t)-1, config->group) != 0) ||
-        chmod(server->tmp_path, config->mode) != 0)
-        return fail(error, "cannot listen at", config->path);
-    return true;
+    swpsp_server_accept(data, fd, true);
 }
 
 size_t
@@ -456,16 +418,28 @@ swpsp_server_memory_bytes(unsigned max_clients)
 {
     /* Of each client: what waits, a message that made it too much, and the answers to them. */
     const size_t each = 2 * (CLIENT_BYTES_MAX + (size_t)SWPSP_MAX_PAYLOAD);
-    return OWN_BYTES_MAX + max_clients * each;
+    return OWN_BYTES_MAX + (max_clients + CONTROL_CLIENTS_MAX) * each;
 }
 
 bool
 swpsp_server_open(SwpspServer *server, GError **error)
 {
-    if (rename(server->tmp_path, server->path) != 0)
-        return fail(error, "cannot listen at", server->path);
-    server->open = true;
-    return true;
+    /* The firmware's socket last: who sees it finds the other one, too. */
+    return swpsp_listener_open(server->control, error) &&
+           swpsp_listener_open(server->guests, error);
+}
+
+static bool
+listen_both(SwpspServer *server, const SwpspServerConfig *config, GError **error)
+{
+    g_autofree char *path = g_strconcat(config->path, SWPSP_CONTROL_SUFFIX, NULL);
+
+    server->guests = swpsp_listener_new(config->path, config->mode, config->group,
+                                        on_guest_accepted, server, error);
+    server->control = server->guests ? swpsp_listener_new(path, 0600, (gid_t)-1,
+                                                          on_control_accepted, server, error)
+                                     : NULL;
+    return server->control != NULL;
 }
 
 SwpspServer *
@@ -478,19 +452,16 @@ swpsp_server_new(SwpspFirmware *firmware, const SwpspServerConfig *config, GErro
     server->max_clients = config->max_clients;
     server->clients = g_ptr_array_new_with_free_func((GDestroyNotify)client_free);
     server->started_us = g_get_monotonic_time();
-    server->listen_fd = -1;
     g_queue_init(&server->queue);
     server->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
     if (server->timer_fd < 0) {
-        fail(error, "timer for", config->path);
+        g_set_error(error, SWPSP_LISTENER_ERROR, SWPSP_LISTENER_ERROR_SOCKET, "timer for %s: %s",
+                    config->path, swpsp_sandbox_strerror(errno));
         return NULL;
     }
-    server->path = g_strdup(config->path);
-    server->tmp_path = g_strdup_printf("%s.%ld", config->path, (long)getpid());
-    if (!listen_hidden(server, config, error))
+    if (!listen_both(server, config, error))
         return NULL;
     server->timer_source = g_unix_fd_add(server->timer_fd, G_IO_IN, on_timer, server);
-    server->listen_source = g_unix_fd_add(server->listen_fd, G_IO_IN, on_accept, server);
     return g_steal_pointer(&server);
 }
 
@@ -499,21 +470,16 @@ swpsp_server_free(SwpspServer *server)
 {
     if (!server)
         return;
-    if (server->listen_fd >= 0)
-        (void)unlink(server->open ? server->path : server->tmp_path);
-    g_clear_handle_id(&server->listen_source, g_source_remove);
+    swpsp_listener_free(server->guests);
+    swpsp_listener_free(server->control);
     g_clear_handle_id(&server->timer_source, g_source_remove);
     g_ptr_array_unref(server->clients);
     if (server->current)
         job_free(server->current);
     swpsp_answer_clear(&server->answer);
-    if (server->listen_fd >= 0)
-        close(server->listen_fd);
     if (server->timer_fd >= 0)
         close(server->timer_fd);
     swpsp_stats_free(server->stats);
     swpsp_firmware_free(server->firmware);
-    g_free(server->path);
-    g_free(server->tmp_path);
     g_free(server);
 }

@@ -7,6 +7,9 @@
  * arrived and the one before it is due to end, whatever the real clock did meanwhile, and its
  * answer is sent when it is due to end. Real encryption is part of that time, not added to it; if
  * it takes longer than the model allows, the firmware is that much slower.
+ *
+ * There are two sockets: the firmware's, for guests, and one beside it for its owner alone, which
+ * takes control commands, too.
  */
 #ifndef SWPSP_SERVER_H
 #define SWPSP_SERVER_H
@@ -17,24 +20,16 @@
 #include <glib.h>
 
 typedef struct {
-    const char *path; /* of the socket */
-    unsigned mode;    /* of the socket, as chmod() */
-    gid_t group;      /* of the socket; (gid_t)-1: leave it */
+    const char *path; /* of the firmware's socket; control's is this with SWPSP_CONTROL_SUFFIX */
+    unsigned mode;    /* of the firmware's socket, as chmod(); control's is 0600 */
+    gid_t group;      /* of the firmware's socket; (gid_t)-1: leave it */
     unsigned max_clients;
 } SwpspServerConfig;
 
 typedef struct SwpspServer SwpspServer;
 
-#define SWPSP_SERVER_ERROR (swpsp_server_error_quark())
-GQuark swpsp_server_error_quark(void);
-
-typedef enum {
-    SWPSP_SERVER_ERROR_SOCKET,
-    SWPSP_SERVER_ERROR_IN_USE, /* another process serves that socket */
-} SwpspServerError;
-
 /*
- * Takes over the firmware. Everything is ready but the socket does not appear yet. NULL on error
+ * Takes over the firmware. Everything is ready but the sockets do not appear yet. NULL on error
  * (one is: another process serves that path); the firmware is then freed.
  */
 SwpspServer *swpsp_server_new(SwpspFirmware *firmware, const SwpspServerConfig *config,
@@ -43,10 +38,13 @@ SwpspServer *swpsp_server_new(SwpspFirmware *firmware, const SwpspServerConfig *
 /* The most address space a server may need. */
 size_t swpsp_server_memory_bytes(unsigned max_clients);
 
-/* Lets the socket appear, listening. */
+/* Takes over a connected, non-blocking socket, as if it had come by that of the firmware or of control. */
+void swpsp_server_accept(SwpspServer *server, int fd, bool control);
+
+/* Lets the sockets appear, listening. */
 bool swpsp_server_open(SwpspServer *server, GError **error);
 
-/* Removes the socket, drops all clients. */
+/* Removes the sockets, drops all clients. */
 void swpsp_server_free(SwpspServer *server);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(SwpspServer, swpsp_server_free)
 

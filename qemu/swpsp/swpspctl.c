@@ -3,6 +3,7 @@
 #include "sevmig-config.h"
 #include "swpsp-cert.h"
 #include "swpsp-client.h"
+#include "swpsp-control.h"
 #include "swpsp-fault.h"
 #include "swpsp-names.h"
 
@@ -28,6 +29,7 @@ typedef struct {
 
 typedef struct {
     const char *name, *arguments, *help;
+    bool control; /* changes something: only the control socket takes it */
     int min_args, max_args;
     bool (*run)(Context *context, GError **error);
 } Verb;
@@ -354,15 +356,15 @@ run_certs(Context *context, GError **error)
 }
 
 static const Verb verbs[] = {
-    {"status", "", "what the firmware is and allows", 0, 0, run_status},
-    {"stats", "", "what it did, by command and by client", 0, 0, run_stats},
-    {"reset", "", "zero the statistics", 0, 0, run_reset},
-    {"set", "NAME=NUMBER...", "time-scale, cost-split, page-cost-us, receive-factor", 1, 4,
+    {"status", "", "what the firmware is and allows", false, 0, 0, run_status},
+    {"stats", "", "what it did, by command and by client", false, 0, 0, run_stats},
+    {"reset", "", "zero the statistics", true, 0, 0, run_reset},
+    {"set", "NAME=NUMBER...", "time-scale, cost-split, page-cost-us, receive-factor", true, 1, 4,
      run_set},
-    {"fault", "COMMAND KIND [after=N] [count=N]", "let a command go wrong", 2, 4, run_fault},
-    {"faults", "", "the faults that are set, and how often they struck", 0, 0, run_faults},
-    {"clear-faults", "", "no faults any more; ends a hang", 0, 0, run_clear_faults},
-    {"certs", "", "fingerprints of the platform's keys", 0, 0, run_certs},
+    {"fault", "COMMAND KIND [after=N] [count=N]", "let a command go wrong", true, 2, 4, run_fault},
+    {"faults", "", "the faults that are set, and how often they struck", false, 0, 0, run_faults},
+    {"clear-faults", "", "no faults any more; ends a hang", true, 0, 0, run_clear_faults},
+    {"certs", "", "fingerprints of the platform's keys", false, 0, 0, run_certs},
 };
 
 static char *
@@ -388,6 +390,15 @@ verb_find(const char *name, int n_args, GError **error)
     }
     fail(error, "%s: no such command; see --help", name);
     return NULL;
+}
+
+/* The control socket is beside the firmware's, to which the name may be a link. */
+static char *
+socket_path(const char *named, bool control)
+{
+    g_autofree char *real = control ? realpath(named, NULL) : NULL;
+
+    return g_strconcat(real ? real : named, control ? SWPSP_CONTROL_SUFFIX : "", NULL);
 }
 
 /* 0: done; 1: failed; 2: wrong usage. */
@@ -417,9 +428,9 @@ run(int argc, char **argv, GError **error)
     if (!verb)
         return 2;
 
-    const char *path = socket ? socket : g_getenv("SWPSP_SOCKET");
-    g_autoptr(SwpspClient) client =
-        swpsp_client_new(path ? path : DEFAULT_SOCKET, TIMEOUT_MS, error);
+    const char *named = socket ? socket : g_getenv("SWPSP_SOCKET");
+    g_autofree char *path = socket_path(named ? named : DEFAULT_SOCKET, verb->control);
+    g_autoptr(SwpspClient) client = swpsp_client_new(path, TIMEOUT_MS, error);
     Context context = {client, json, argc - 2, argv + 2};
     return client && verb->run(&context, error) ? 0 : 1;
 }

@@ -34,7 +34,7 @@ def call(host: Host, op: int, payload: bytes = b"") -> bytes:
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(TIMEOUT_S)
-            connection.connect(str(host.firmware_socket))
+            connection.connect(f"{host.firmware_socket}{'.control' if op == OP_CONTROL else ''}")
             connection.sendall(_MSG.pack(MAGIC, VERSION, op, len(payload), 0, 1) + payload)
             header = _MSG.unpack(_receive(connection, _MSG.size))
             answer = _receive(connection, header[3])

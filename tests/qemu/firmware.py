@@ -32,7 +32,7 @@ def stats(path):
 def control(path, command, **arguments):
     """Underscores in argument names stand for dashes."""
     arguments = {name.replace('_', '-'): value for name, value in arguments.items()}
-    answer = call(path, OP_CONTROL,
+    answer = call(f'{path}.control', OP_CONTROL,
                   json.dumps({'command': command, **arguments}).encode())
     assert 'error' not in answer, answer
 

@@ -2,6 +2,7 @@
 #include "server-fixture.h"
 
 #include "support.h"
+#include "swpsp-control.h"
 
 #include <glib/gstdio.h>
 #include <signal.h>
@@ -121,14 +122,28 @@ server_stop(Server *s)
 
 const char *const server_fast[] = {"--time-scale", "1000", NULL};
 
-SwpspClient *
-server_client(const Server *s)
+static SwpspClient *
+connect_to(const char *path)
 {
     g_autoptr(GError) error = NULL;
-    SwpspClient *client = swpsp_client_new(s->socket, TEST_TIMEOUT_MS, &error);
+    SwpspClient *client = swpsp_client_new(path, TEST_TIMEOUT_MS, &error);
 
     g_assert_no_error(error);
     return client;
+}
+
+SwpspClient *
+server_client(const Server *s)
+{
+    return connect_to(s->socket);
+}
+
+SwpspClient *
+server_control_client(const Server *s)
+{
+    g_autofree char *path = g_strconcat(s->socket, SWPSP_CONTROL_SUFFIX, NULL);
+
+    return connect_to(path);
 }
 
 GByteArray *
@@ -151,8 +166,9 @@ server_call_away(SwpspClient *client, uint16_t op, GByteArray *payload)
 }
 
 void
-server_control(SwpspClient *client, const char *json)
+server_control(const Server *s, const char *json)
 {
+    g_autoptr(SwpspClient) client = server_control_client(s);
     g_autoptr(GByteArray) answer = server_call(client, SWPSP_OP_CONTROL, json, strlen(json));
     g_assert_cmpstr((const char *)answer->data, ==, "{\"return\":{}}");
 }

@@ -44,6 +44,9 @@ char *server_log(const Server *s);
 
 SwpspClient *server_client(const Server *s);
 
+/* The same, at the control socket. */
+SwpspClient *server_control_client(const Server *s);
+
 /* A call that must be granted. */
 GByteArray *server_call(SwpspClient *client, uint16_t op, const void *payload, size_t len);
 
@@ -51,7 +54,7 @@ GByteArray *server_call(SwpspClient *client, uint16_t op, const void *payload, s
 void server_call_away(SwpspClient *client, uint16_t op, GByteArray *payload);
 
 /* Sends a command to CONTROL, which must be granted. */
-void server_control(SwpspClient *client, const char *json);
+void server_control(const Server *s, const char *json);
 
 /* The payload of a command about a guest. */
 GByteArray *server_handle(uint32_t handle);

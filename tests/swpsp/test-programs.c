@@ -125,6 +125,20 @@ test_stale_socket(void)
     g_assert_cmpint(run(NULL, argv), ==, 0);
 }
 
+/* The control socket is found beside the firmware's when that is named by a link. */
+static void
+test_ctl_by_link(void)
+{
+    g_auto(Server) a = {0};
+
+    server_start(&a, server_fast);
+    g_autofree char *link = g_strconcat(a.socket, "-link", NULL);
+    g_assert_cmpint(symlink(a.socket, link), ==, 0);
+    const char *const argv[] = {g_getenv("SWPSPCTL_EXE"), "--socket", link, "reset", NULL};
+    g_assert_cmpint(run(NULL, argv), ==, 0);
+    unlink(link);
+}
+
 static void
 test_ctl(void)
 {
@@ -188,5 +202,6 @@ main(int argc, char **argv)
     g_test_add_func("/swpsp/programs/start-refused", test_start_refused);
     g_test_add_func("/swpsp/programs/stale-socket", test_stale_socket);
     g_test_add_func("/swpsp/programs/ctl", test_ctl);
+    g_test_add_func("/swpsp/programs/ctl-by-link", test_ctl_by_link);
     return g_test_run();
 }

@@ -43,7 +43,7 @@ test_delay(void)
     g_autoptr(SwpspClient) first = server_client(&a);
     g_autoptr(SwpspClient) second = server_client(&a);
     g_byte_array_unref(server_call(second, SWPSP_OP_HELLO, NULL, 0));
-    server_control(second, "{\"command\":\"fault\",\"op\":\"PDH_CERT_EXPORT\",\"kind\":\"delay\","
+    server_control(&a, "{\"command\":\"fault\",\"op\":\"PDH_CERT_EXPORT\",\"kind\":\"delay\","
                            "\"delay-ms\":400}");
     const int64_t start_us = g_get_monotonic_time();
     ask(first, SWPSP_OP_PDH_CERT_EXPORT);
@@ -74,7 +74,7 @@ test_hang(void)
     g_autoptr(SwpspClient) bystander = server_client(&a);
     g_autoptr(SwpspClient) victim = server_client(&a);
     SwpspClient *leaver = server_client(&a);
-    server_control(operator,
+    server_control(&a,
                    "{\"command\":\"fault\",\"op\":\"PDH_CERT_EXPORT\",\"kind\":\"hang\"}");
     ask(victim, SWPSP_OP_PDH_CERT_EXPORT);
     g_assert_false(readable(victim, 100));
@@ -87,7 +87,7 @@ test_hang(void)
     g_assert_false(readable(bystander, 0));
     g_assert_false(readable(victim, 0));
 
-    server_control(operator, "{\"command\":\"clear-faults\"}");
+    server_control(&a, "{\"command\":\"clear-faults\"}");
     assert_answered(victim);
     assert_answered(bystander);
     g_autofree char *log = server_log(&a);
@@ -101,17 +101,16 @@ test_hang_client_gone(void)
     g_auto(Server) a = {0};
 
     server_start(&a, server_fast);
-    g_autoptr(SwpspClient) operator= server_client(&a);
     g_autoptr(SwpspClient) bystander = server_client(&a);
     SwpspClient *victim = server_client(&a);
-    server_control(operator,
+    server_control(&a,
                    "{\"command\":\"fault\",\"op\":\"PDH_CERT_EXPORT\",\"kind\":\"hang\"}");
     ask(victim, SWPSP_OP_PDH_CERT_EXPORT);
     g_assert_false(readable(victim, 100));
     swpsp_client_free(victim);
     ask(bystander, SWPSP_OP_HELLO);
     g_assert_false(readable(bystander, 200));
-    server_control(operator, "{\"command\":\"clear-faults\"}");
+    server_control(&a, "{\"command\":\"clear-faults\"}");
     assert_answered(bystander);
 }
 
@@ -127,7 +126,7 @@ test_crash(void)
     SwpspClient *client = server_client(&a);
     uint8_t session[SWPSP_SESSION_SIZE];
     const uint32_t handle = server_sending_guest(client, client, session);
-    server_control(client, "{\"command\":\"fault\",\"op\":\"SEND_UPDATE_DATA\",\"kind\":\"crash\","
+    server_control(&a, "{\"command\":\"fault\",\"op\":\"SEND_UPDATE_DATA\",\"kind\":\"crash\","
                            "\"after\":1}");
     g_autoptr(GByteArray) page = server_one_page(handle);
     g_byte_array_unref(server_call(client, SWPSP_OP_SEND_UPDATE_DATA, page->data, page->len));

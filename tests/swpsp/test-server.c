@@ -2,8 +2,10 @@
 /* A running swpsp: exchange, malice, contention, clients that come and go. */
 #include "server-fixture.h"
 #include "support.h"
+#include "swpsp-control.h"
 
 #include <errno.h>
+#include <glib/gstdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -190,7 +192,8 @@ test_noise(void)
 
     server_start(&a, server_fast);
     for (unsigned i = 0; i < 200; i++) {
-        g_autoptr(SwpspClient) client = server_client(&a);
+        g_autoptr(SwpspClient) client =
+            i / 4 % 2 ? server_control_client(&a) : server_client(&a);
         uint8_t noise[512];
         const size_t len = (size_t)g_test_rand_int_range(1, sizeof(noise));
         for (size_t j = 0; j < len; j++)
@@ -202,6 +205,60 @@ test_noise(void)
     }
     g_autoptr(SwpspClient) client = server_client(&a);
     g_byte_array_unref(server_call(client, SWPSP_OP_HELLO, NULL, 0));
+}
+
+/* An answer that refuses, without a payload. */
+static void
+assert_refused(SwpspClient *client, uint16_t op, const char *text)
+{
+    enum swpsp_status status;
+    g_autoptr(GByteArray) answer = swpsp_client_call(client, op, text, strlen(text), &status, NULL);
+
+    g_assert_nonnull(answer);
+    g_assert_cmpint(status, !=, SWPSP_OK);
+    g_assert_cmpuint(answer->len, ==, 0);
+}
+
+/* A request with nothing in it, of every op there could be, at both sockets. */
+static void
+test_no_payload(void)
+{
+    g_auto(Server) a = {0};
+
+    server_start(&a, server_fast);
+    for (unsigned i = 0; i < 2 * 0x100; i++) {
+        g_autoptr(SwpspClient) client = i % 2 ? server_control_client(&a) : server_client(&a);
+        enum swpsp_status status;
+        g_autoptr(GByteArray) answer =
+            swpsp_client_call(client, (uint16_t)(i / 2), NULL, 0, &status, NULL);
+
+        if (i == 2 * SWPSP_OP_CONTROL + 1)
+            g_assert_nonnull(strstr((const char *)answer->data, "\"error\""));
+    }
+    g_autoptr(SwpspClient) client = server_client(&a);
+    g_byte_array_unref(server_call(client, SWPSP_OP_HELLO, NULL, 0));
+}
+
+/* Whoever may migrate guests may not control the firmware; its owner may, while all is taken. */
+static void
+test_control_socket(void)
+{
+    static const char *const options[] = {"--time-scale", "1000", "--max-clients", "1", NULL};
+    g_auto(Server) a = {0};
+    GStatBuf st;
+
+    server_start(&a, options);
+    g_autofree char *path = g_strconcat(a.socket, SWPSP_CONTROL_SUFFIX, NULL);
+    g_assert_cmpint(g_stat(path, &st), ==, 0);
+    g_assert_cmpint(st.st_mode & 07777, ==, 0600);
+    g_autoptr(SwpspClient) client = server_client(&a);
+    assert_refused(client, SWPSP_OP_CONTROL, "{\"command\":\"reset-stats\"}");
+    g_byte_array_unref(server_call(client, SWPSP_OP_HELLO, NULL, 0));
+    server_control(&a, "{\"command\":\"reset-stats\"}");
+    g_autofree char *log = server_log(&a);
+    g_autofree char *said = g_strdup_printf("it is served at %s only", path);
+    g_assert_nonnull(strstr(log, "CONTROL: refused"));
+    g_assert_nonnull(strstr(log, said));
 }
 
 /* Clients that stop in the middle of a request, or do not read, hold up nobody. */
@@ -422,6 +479,8 @@ main(int argc, char **argv)
     g_test_add_func("/swpsp/server/malformed", test_malformed);
     g_test_add_func("/swpsp/server/malformed-pipelined", test_malformed_pipelined);
     g_test_add_func("/swpsp/server/noise", test_noise);
+    g_test_add_func("/swpsp/server/no-payload", test_no_payload);
+    g_test_add_func("/swpsp/server/control-socket", test_control_socket);
     g_test_add_func("/swpsp/server/slow", test_slow);
     g_test_add_func("/swpsp/server/announced", test_announced);
     g_test_add_func("/swpsp/server/too-many-clients", test_too_many_clients);
