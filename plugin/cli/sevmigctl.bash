@@ -1,22 +1,57 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Completion of sevmigctl(1) for bash.
 
+# Names of domains and policies may hold anything but a slash and a newline. They never become words for
+# the shell: compgen -W would expand them, commands and all. They are compared, and quoted.
+
+_sevmigctl_foreign()
+{
+    # Adds lines of standard input to words. sevmigctl would take one with a dash for an option.
+    local -a lines=()
+    local line
+    mapfile -t lines
+    for line in "${lines[@]}"; do
+        [[ -z $line || $line == -* ]] || words+=("$line")
+    done
+}
+
 _sevmigctl_names()
 {
     # Ids and domains of what sevmigd remembers, names of policies or workloads: the "$1" members of
-    # the JSON.
-    local member=$1
+    # the JSON, whose escapes are all known to printf %b.
+    local member=$1 text
     shift
-    sevmigctl --timeout 2 --json "$@" 2>/dev/null |
-        grep -o "\"$member\": \"[^\"]*\"" | cut -d'"' -f4 | sort -u
+    _sevmigctl_foreign < <(sevmigctl --timeout 2 --json "$@" 2>/dev/null |
+        grep -oE "\"$member\": \"([^\"\\]|\\\\.)*\"" | sed 's/^"[^"]*": "//; s/"$//' | sort -u |
+        while IFS= read -r text; do
+            printf '%b\n' "${text//\\\"/\"}"
+        done)
+}
+
+_sevmigctl_domains()
+{
+    _sevmigctl_foreign < <(virsh list "$@" --name 2>/dev/null)
+}
+
+_sevmigctl_offer()
+{
+    # Those of words that begin as what was typed, with quotes or without.
+    local word quoted
+    for word in "${words[@]}"; do
+        printf -v quoted %q "$word"
+        [[ $word == "$cur"* || $quoted == "$cur"* ]] || continue
+        # readline itself quotes what is offered among files
+        [[ -n $files ]] || word=$quoted
+        COMPREPLY+=("$word")
+    done
 }
 
 _sevmigctl_files()
 {
     # Files besides the words that are there already.
-    local -a files=()
-    mapfile -t files < <(compgen -f -- "$1")
-    COMPREPLY+=("${files[@]}")
+    local -a found=()
+    mapfile -t found < <(compgen -f -- "$1")
+    COMPREPLY+=("${found[@]}")
     compopt -o filenames 2>/dev/null
 }
 
@@ -26,7 +61,7 @@ _sevmigctl()
     local valued=' --connect --timeout --interval --policy --policy-dir --workload --memory --vcpus
         --dirty-rate --working-set --seed --set --limit --domain --history --xml --ceiling --uri --to
         --on-failure --reason --throttle --batch --output -o '
-    local global='--json --connect --timeout --help' word verb='' sub='' third='' skip=''
+    local global='--json --connect --timeout --help' word verb='' sub='' third='' skip='' files=''
     local -a words=()
 
     COMPREPLY=()
@@ -46,16 +81,13 @@ _sevmigctl()
         fi
     done
     case $prev in
-        --policy) mapfile -t words < <(_sevmigctl_names name policy list) ;;
-        --domain | --history) mapfile -t words < <(_sevmigctl_names domain history --limit 0) ;;
-        --workload) mapfile -t words < <(_sevmigctl_names name simulate --list) ;;
-        --on-failure)
-            mapfile -t COMPREPLY < <(compgen -W 'warn refuse' -- "$cur")
-            return
-            ;;
+        --policy) _sevmigctl_names name policy list ;;
+        --domain | --history) _sevmigctl_names domain history --limit 0 ;;
+        --workload) _sevmigctl_names name simulate --list ;;
+        --on-failure) words=(warn refuse) ;;
     esac
-    if [[ $prev == --domain || $prev == --history ]]; then
-        mapfile -t COMPREPLY < <(compgen -W "${words[*]}" -- "$cur")
+    if [[ " --domain --history --on-failure " == *" $prev "* ]]; then
+        _sevmigctl_offer
         return
     fi
     if [[ $prev == --output || $prev == -o ]]; then
@@ -63,7 +95,8 @@ _sevmigctl()
         return
     fi
     if [[ " --policy --workload --policy-dir --xml --ceiling " == *" $prev "* ]]; then
-        mapfile -t COMPREPLY < <(compgen -W "${words[*]}" -- "$cur")
+        files=yes
+        _sevmigctl_offer
         _sevmigctl_files "$cur"
         return
     fi
@@ -72,42 +105,42 @@ _sevmigctl()
     case "$verb ${sub}" in
         ' ') words=(list show watch history policy steer preflight evacuate simulate replay tune report doctor version) ;;
         'list '*) global+=' --all' ;;
-        'show ') mapfile -t words < <(_sevmigctl_names domain list --all) ;;
+        'show ') _sevmigctl_names domain list --all ;;
         'watch '*)
             global+=' --once --interval'
-            [[ -z $sub ]] && mapfile -t words < <(_sevmigctl_names domain list)
+            [[ -z $sub ]] && _sevmigctl_names domain list
             ;;
         'history '*) global+=' --limit --domain' ;;
         'policy ') words=(list show lint explain assign unassign switch reload) ;;
-        'policy show') mapfile -t words < <(_sevmigctl_names name policy list) ;;
+        'policy show') _sevmigctl_names name policy list ;;
         'policy explain')
             global+=' --xml --policy-dir --ceiling'
-            mapfile -t words < <(virsh list --all --name 2>/dev/null)
+            _sevmigctl_domains --all
             ;;
         'policy assign' | 'policy unassign')
             global+=' --uri --live --config'
             [[ $sub == assign ]] && global+=' --on-failure --unknown'
             if [[ -z $third ]]; then
-                mapfile -t words < <(virsh list --all --name 2>/dev/null)
+                _sevmigctl_domains --all
             elif [[ $sub == assign ]]; then
-                mapfile -t words < <(_sevmigctl_names name policy list)
+                _sevmigctl_names name policy list
             fi
             ;;
         'policy switch')
             global+=' --reason'
             if [[ -z $third ]]; then
-                mapfile -t words < <(_sevmigctl_names domain list)
+                _sevmigctl_names domain list
             else
-                mapfile -t words < <(_sevmigctl_names name policy list)
+                _sevmigctl_names name policy list
             fi
             ;;
         'steer '*)
             global+=' --throttle --batch --auto --reason'
-            [[ -z $sub ]] && mapfile -t words < <(_sevmigctl_names domain list)
+            [[ -z $sub ]] && _sevmigctl_names domain list
             ;;
         'preflight '*)
             global+=' --to --uri --policy --copy-storage'
-            [[ -z $sub ]] && mapfile -t words < <(virsh list --name 2>/dev/null)
+            [[ -z $sub ]] && _sevmigctl_domains
             ;;
         'doctor '*) global+=' --uri' ;;
         'evacuate '*) global+=' --plan --uri --copy-storage' ;;
@@ -119,7 +152,7 @@ _sevmigctl()
         'tune '*) global+=' --history --policy --policy-dir --output' ;;
         'report '*)
             global+=' --output'
-            [[ -z $sub ]] && mapfile -t words < <(_sevmigctl_names domain list --all)
+            [[ -z $sub ]] && _sevmigctl_names domain list --all
             ;;
     esac
     case "$verb ${sub}" in
@@ -130,9 +163,12 @@ _sevmigctl()
             fi
             ;;
     esac
-    [[ $verb == report && -z $sub && $cur != -* ]] && _sevmigctl_files "$cur"
+    if [[ $verb == report && -z $sub && $cur != -* ]]; then
+        files=yes
+        _sevmigctl_files "$cur"
+    fi
     [[ $cur == -* ]] && read -ra words <<<"$global"
-    mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -W "${words[*]}" -- "$cur")
+    _sevmigctl_offer
 }
 
 complete -F _sevmigctl sevmigctl

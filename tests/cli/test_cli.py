@@ -9,9 +9,11 @@ Usage: test_cli.py SEVMIGCTL INTERFACE.xml COMPLETION [--update]
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 
 import tap
 from cli_case import COMPLETION, CONVERGING, CTL, DONE, FAILED, HERE, INTERFACE, MANAGER, OBSERVED, POLICIES, CliCase, \
@@ -284,15 +286,24 @@ class Trouble(CliCase):
 
 
 class Completion(CliCase):
+    def setUp(self):
+        super().setUp()
+        self.directory = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, self.directory)
+
     def complete(self, line):
         """What bash would offer for the last word of that line."""
-        script = ('PATH="$1:$PATH"; source "$2"; COMP_WORDS=($3); [[ $3 == *" " ]] && COMP_WORDS+=("");'
+        return self.complete_lines(line).split()
+
+    def complete_lines(self, line, path=""):
+        """The same, as lines; programs of `path` come first."""
+        script = ('PATH="$4:$1:$PATH"; source "$2"; read -ra COMP_WORDS <<<"$3"; [[ $3 == *" " ]] && COMP_WORDS+=("");'
                   'COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _sevmigctl; printf "%s\\n" "${COMPREPLY[@]}"')
         done = subprocess.run(
-            ["bash", "-c", script, "bash", os.path.dirname(os.path.abspath(CTL)), COMPLETION, line],
-            env=self.environment(), capture_output=True, text=True, check=True, timeout=60)
+            ["bash", "-c", script, "bash", os.path.dirname(os.path.abspath(CTL)), os.path.abspath(COMPLETION), line, path],
+            cwd=self.directory, env=self.environment(), capture_output=True, text=True, check=True, timeout=60)
         self.assertEqual(done.stderr, "")
-        return done.stdout.split()
+        return done.stdout
 
     def test_verbs(self):
         """All that the program knows, and only that."""
@@ -347,6 +358,31 @@ class Completion(CliCase):
         daemon.answers["ListHistory", ("", 0)] = history(INTERFACE, FAILED, DONE)
         self.assertEqual(self.complete("sevmigctl history --domain "), ["db-1"])
         self.assertEqual(self.complete("sevmigctl tune --history "), ["db-1"])
+
+    HOSTILE = ("db-$(touch pwned)", "db-`touch${IFS}pwned`", "db-${IFS}x", "db- two  blanks", "db-*", "db-?",
+               "db-'single'", 'db-"double"', "db-back\\slash", "db-a;touch pwned", "db-~", "db-\u00e9")
+
+    def offered(self, line, path=""):
+        """As the shell would take what is offered, which must run nothing."""
+        text = self.complete_lines(line, path)
+        words = subprocess.run(["bash", "-c", f"cd / && printf '%s\\0' {text}".replace("\n", " ")],
+                               env=self.environment(), capture_output=True, text=True, check=True).stdout
+        self.assertEqual(os.path.exists(os.path.join(self.directory, "pwned")), False, line)
+        return set(words.split("\0")[:-1])
+
+    def test_hostile_names(self):
+        """Names may be commands; they are offered quoted, and are never run."""
+        self.serve(*((dict(CONVERGING, Domain=name), True) for name in self.HOSTILE))
+        virsh = os.path.join(self.directory, "virsh")
+        with open(virsh, "w", encoding="utf-8") as stream:
+            stream.write("#!/bin/sh\ncat <<'END'\n" + "\n".join(("-x", *self.HOSTILE)) + "\nEND\n")
+        os.chmod(virsh, 0o755)
+        for verb in ("show", "watch", "steer", "policy switch"):
+            self.assertEqual(self.offered(f"sevmigctl {verb} "), set(self.HOSTILE), verb)
+        for verb in ("policy assign", "policy explain", "policy unassign", "preflight"):
+            self.assertEqual(self.offered(f"sevmigctl {verb} ", self.directory), set(self.HOSTILE), verb)
+        self.assertEqual(self.offered("sevmigctl show db-$"), {"db-$(touch pwned)", "db-${IFS}x"})
+        self.assertEqual(self.offered(r"sevmigctl show db-\$"), {"db-$(touch pwned)", "db-${IFS}x"})
 
 
 if __name__ == "__main__":
