@@ -4,18 +4,30 @@
 #include <math.h>
 #include <string.h>
 
+/* As UTF-16, with a surrogate pair beyond the first plane. */
+static void
+put_escaped(GString *out, gunichar c)
+{
+    if (c > 0xffff) {
+        g_string_append_printf(out, "\\u%04x", 0xd800 + ((c - 0x10000) >> 10));
+        c = 0xdc00 + (c & 0x3ff);
+    }
+    g_string_append_printf(out, "\\u%04x", c);
+}
+
 static void
 put_quoted(GString *out, const char *text)
 {
     g_autofree char *valid = g_utf8_make_valid(text, -1);
     g_string_append_c(out, '"');
-    for (const char *p = valid; *p != '\0'; p++) {
-        if (*p == '"' || *p == '\\')
+    for (const char *p = valid; *p != '\0'; p = g_utf8_next_char(p)) {
+        gunichar c = g_utf8_get_char(p);
+        if (c == '"' || c == '\\')
             g_string_append_printf(out, "\\%c", *p);
-        else if ((guchar)*p < 0x20)
-            g_string_append_printf(out, "\\u%04x", (unsigned)*p);
+        else if (!g_unichar_isprint(c)) /* a terminal may obey it, or turn what it shows about */
+            put_escaped(out, c);
         else
-            g_string_append_c(out, *p);
+            g_string_append_unichar(out, c);
     }
     g_string_append_c(out, '"');
 }

@@ -225,6 +225,17 @@ class Replay(TrialCase):
         path = self.changed(number, lambda step: step["actions"][0].update(reason="\x1b[2J\u202e"))
         self.assertNotRegex(self.ctl("replay", path).stdout, "[\x00-\x09\x0b-\x1f\u202e]")
 
+    def test_hostile_json(self):
+        """What a terminal obeys, or that turns text about, is escaped and comes out whole."""
+        name = "db\x7f\u009b31m\u202e\u2066\u200f\U000e0041\u00e9\U0001f40d"
+        path = self.changed(1, lambda header: header.update(domain=name, policy=name))
+        for verb in ("replay", "report", "tune"):
+            text = self.ctl(verb, "--json", path).stdout
+            self.assertNotRegex(text, "[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069\U000e0041]")
+            self.assertIn("\u00e9\U0001f40d", text)
+            data = json.loads(text)
+            self.assertEqual((data["records"][0] if verb == "tune" else data)["domain"], name)
+
     def test_no_such_file(self):
         self.assertIn("/no/such: No such file", self.fails(1, "replay", "/no/such"))
         self.assertIn("not a regular file", self.fails(1, "replay", self.directory))
