@@ -10,7 +10,7 @@ G_DEFINE_QUARK(sevmig - trace - error, sevmig_trace_error)
 
 struct SevmigTraceReader {
     char *name;
-    GMappedFile *file; /* NULL when the caller keeps the data */
+    char *text; /* NULL when the caller keeps the data */
     const char *at, *end;
     guint line;
     SevmigTraceHeader header;
@@ -394,19 +394,21 @@ SevmigTraceReader *
 sevmig_trace_reader_new(const char *path, GError **error)
 {
     g_autoptr(GError) problem = NULL;
-    GMappedFile *file = g_mapped_file_new(path, FALSE, &problem);
     SevmigTraceReader *self;
+    char *text;
+    gsize len;
 
-    if (!file) {
+    /* Not mapped: a record may be cut while it is read, and what is then missing would be a signal. */
+    if (!g_file_get_contents(path, &text, &len, &problem)) {
         g_set_error(error, SEVMIG_TRACE_ERROR, SEVMIG_TRACE_ERROR_IO, "%s: %s", path,
                     problem->message);
         return NULL;
     }
     self = g_new0(SevmigTraceReader, 1);
     self->name = g_strdup(path);
-    self->file = file;
-    self->at = g_mapped_file_get_contents(file);
-    self->end = self->at + g_mapped_file_get_length(file);
+    self->text = text;
+    self->at = text;
+    self->end = text + len;
     return reader_begin(self, error);
 }
 
@@ -425,7 +427,7 @@ sevmig_trace_reader_free(SevmigTraceReader *self)
         return;
     sevmig_trace_header_clear(&self->header);
     g_clear_pointer(&self->tokener, json_tokener_free);
-    g_clear_pointer(&self->file, g_mapped_file_unref);
+    g_clear_pointer(&self->text, g_free);
     g_free(self->name);
     g_free(self);
 }
