@@ -4,6 +4,7 @@
 #include <libvirt/virterror.h>
 
 #include "libvirt-error.h"
+#include "libvirt-lookup.h"
 #include "sevmig-names.h"
 
 void
@@ -53,9 +54,7 @@ domain_open(const Cli *cli, const char *name, Domain *self, GError **error)
     self->connection = domain_connect(cli, error);
     if (self->connection == NULL)
         return FALSE;
-    self->domain = virDomainLookupByName(self->connection, name);
-    if (self->domain == NULL && g_uuid_string_is_valid(name))
-        self->domain = virDomainLookupByUUIDString(self->connection, name);
+    self->domain = sevmig_libvirt_lookup(self->connection, name);
     if (self->domain == NULL)
         sevmig_libvirt_error_set(error, "domain %s of %s", name, uri_of(cli));
     return self->domain != NULL;

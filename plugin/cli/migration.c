@@ -165,12 +165,27 @@ migration_ended(const Migration *migration)
     return strcmp(migration->state, "ended") == 0;
 }
 
+/* How well it is meant: a domain may be named like another's UUID, or like an id. */
+typedef enum {
+    MEANT_NOT,
+    MEANT_BY_NAME,
+    MEANT_BY_UUID,
+    MEANT_BY_ID,
+} Meant;
+
+static Meant
+meant(const Migration *migration, const char *id_or_domain)
+{
+    return strcmp(migration->id, id_or_domain) == 0       ? MEANT_BY_ID
+           : strcmp(migration->uuid, id_or_domain) == 0   ? MEANT_BY_UUID
+           : strcmp(migration->domain, id_or_domain) == 0 ? MEANT_BY_NAME
+                                                          : MEANT_NOT;
+}
+
 gboolean
 migration_is(const Migration *migration, const char *id_or_domain)
 {
-    return strcmp(migration->id, id_or_domain) == 0 ||
-           strcmp(migration->domain, id_or_domain) == 0 ||
-           strcmp(migration->uuid, id_or_domain) == 0;
+    return meant(migration, id_or_domain) != MEANT_NOT;
 }
 
 GPtrArray *
@@ -198,18 +213,17 @@ find_remembered(Cli *cli, const char *id_or_domain, GError **error)
 {
     g_autoptr(GPtrArray) list = migration_load_all(cli, TRUE, error);
     int found = -1;
+    Meant best = MEANT_NOT;
     if (list == NULL)
         return NULL;
     for (guint i = 0; i < list->len; i++) {
         const Migration *migration = list->pdata[i];
-        gboolean exact = strcmp(migration->id, id_or_domain) == 0;
-        if (!migration_is(migration, id_or_domain))
+        Meant is = meant(migration, id_or_domain);
+        if (is == MEANT_NOT || is < best)
             continue;
-        if (exact || found < 0 || !migration_ended(migration) ||
-            migration_ended(list->pdata[found]))
+        if (is > best || !migration_ended(migration) || migration_ended(list->pdata[found]))
             found = (int)i;
-        if (exact)
-            break;
+        best = is;
     }
     return found >= 0 ? g_ptr_array_steal_index(list, (guint)found) : NULL;
 }

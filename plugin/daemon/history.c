@@ -162,23 +162,35 @@ sevmig_history_fixed_downtime_us(const SevmigHistory *self)
 }
 
 static gboolean
-is_meant(const SevmigInfo *entry, const char *which)
+has_uuid(const SevmigHistory *self, const char *uuid)
 {
-    return *which == '\0' || strcmp(entry->id, which) == 0 || strcmp(entry->domain, which) == 0 ||
-           strcmp(entry->uuid, which) == 0;
+    for (guint i = 0; i < self->entries->len; i++) {
+        if (strcmp(((const SevmigInfo *)self->entries->pdata[i])->uuid, uuid) == 0)
+            return TRUE;
+    }
+    return FALSE;
+}
+
+/* A domain may be named like another's UUID; the UUID is meant. */
+static gboolean
+is_meant(const SevmigInfo *entry, const char *which, gboolean by_uuid)
+{
+    return *which == '\0' || strcmp(entry->id, which) == 0 ||
+           strcmp(by_uuid ? entry->uuid : entry->domain, which) == 0;
 }
 
 GVariant *
 sevmig_history_list(SevmigHistory *self, const char *which, guint limit)
 {
     guint most = limit > 0 ? limit : G_MAXUINT;
+    gboolean by_uuid = has_uuid(self, which);
     GVariantBuilder builder;
 
     g_variant_builder_init(&builder, G_VARIANT_TYPE("aa{sv}"));
     for (guint i = self->entries->len; i > 0 && most > 0; i--) {
         SevmigInfo *entry = self->entries->pdata[i - 1];
 
-        if (!is_meant(entry, which))
+        if (!is_meant(entry, which, by_uuid))
             continue;
         if (!g_file_test(entry->record_file, G_FILE_TEST_EXISTS))
             sevmig_info_set(&entry->record_file, "");

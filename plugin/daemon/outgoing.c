@@ -7,6 +7,7 @@
 
 #include "detect.h"
 #include "libvirt-error.h"
+#include "libvirt-lookup.h"
 #include "log.h"
 #include "qmpc-migration.h"
 #include "qmpc-sev.h"
@@ -134,10 +135,8 @@ sevmig_outgoing_list(virConnectPtr connection, GError **error)
 static virDomainPtr
 lookup(virConnectPtr connection, const char *name, GError **error)
 {
-    virDomainPtr domain = virDomainLookupByName(connection, name);
+    virDomainPtr domain = sevmig_libvirt_lookup(connection, name);
 
-    if (domain == NULL && g_uuid_string_is_valid(name))
-        domain = virDomainLookupByUUIDString(connection, name);
     if (domain != NULL)
         return domain;
     if (virGetLastErrorCode() == VIR_ERR_NO_DOMAIN)

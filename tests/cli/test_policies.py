@@ -36,6 +36,15 @@ class Steering(CliCase):
         daemon.answers["Steer", ((), "")] = ("org.sevmig1.Error.Refused", "migration 1b6f-1 has ended")
         self.assertIn("has ended", self.fails(1, "steer", "db-1", "--auto"))
 
+    def test_uuid_before_name(self):
+        """A domain may be named like another's UUID, and its migration be the newer one."""
+        uuids = [f"00000000-0000-0000-0000-00000000000{i}" for i in range(2)]
+        self.serve(*((dict(CONVERGING, Id=f"1b6f-{i}", Domain=name, Uuid=uuids[i],
+                           StartedRealtimeUs=CONVERGING["StartedRealtimeUs"] + i), True)
+                     for i, name in enumerate(("right", uuids[0]))))
+        shown = json.loads(self.good("show", uuids[0], "--json"))
+        self.assertEqual((shown["id"], shown["domain"]), ("1b6f-0", "right"))
+
     def test_misuse(self):
         for arguments, text in ((["--throttle", "100"], "0 to 99"), (["--throttle", "-2"], "0 to 99"),
                                 (["--batch", "0"], "1 to 4096"), (["--batch", "5000"], "1 to 4096"),

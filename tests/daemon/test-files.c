@@ -158,6 +158,23 @@ test_no_directory(Fixture *f, gconstpointer data)
     g_assert_error(error, SEVMIG_ERROR, SEVMIG_ERROR_IO);
 }
 
+#define UUID_OF_TWO "00000000-0000-0000-0000-000000000002"
+
+static void
+remember_named(SevmigHistory *history, guint i, const char *name)
+{
+    g_autofree char *id = g_strdup_printf("2026%04u", i);
+    g_autofree char *uuid = g_strdup_printf("00000000-0000-0000-0000-%012u", i);
+    SevmigInfo info;
+
+    sevmig_info_init(&info);
+    sevmig_info_set(&info.id, id);
+    sevmig_info_set(&info.domain, name);
+    sevmig_info_set(&info.uuid, uuid);
+    g_assert_true(sevmig_history_add(history, &info, NULL));
+    sevmig_info_clear(&info);
+}
+
 static void
 remember(SevmigHistory *history, guint i, guint64 fixed_us)
 {
@@ -324,8 +341,9 @@ test_history_list(Fixture *f, gconstpointer data)
     g_autoptr(GVariant) newest = NULL;
     const char *text;
 
-    for (guint i = 1; i <= 3; i++)
-        remember(history, i, 0);
+    remember(history, 1, 0);
+    remember_named(history, 2, "db\"\n");
+    remember(history, 3, 0);
     g_assert_true(g_file_set_contents(foreign, "{\"sevmig-summary\": 2}", -1, NULL));
     g_assert_true(
         g_file_set_contents(copy, "{\"sevmig-summary\": 1, \"id\": \"other\"}", -1, NULL));
@@ -337,10 +355,15 @@ test_history_list(Fixture *f, gconstpointer data)
     g_assert_cmpuint(count_listed(history, "20260002", 0), ==, 1);
     g_assert_cmpuint(count_listed(history, "db\"\n", 0), ==, 3);
     g_assert_cmpuint(count_listed(history, "other", 0), ==, 0);
+    g_assert_cmpuint(count_listed(history, UUID_OF_TWO, 0), ==, 1);
+    remember_named(history, 4, UUID_OF_TWO);
+    g_assert_cmpuint(count_listed(history, UUID_OF_TWO, 0), ==, 1);
+    g_assert_cmpuint(count_listed(history, "20260004", 0), ==, 1);
+    g_assert_cmpuint(count_listed(history, "", 0), ==, 4);
     list = g_variant_ref_sink(sevmig_history_list(history, "", 1));
     newest = g_variant_get_child_value(list, 0);
     g_assert_true(g_variant_lookup(newest, "Id", "&s", &text));
-    g_assert_cmpstr(text, ==, "20260003");
+    g_assert_cmpstr(text, ==, "20260004");
     g_assert_true(g_variant_lookup(newest, "State", "&s", &text));
     g_assert_cmpstr(text, ==, "ended");
     g_assert_true(g_variant_lookup(newest, "RecordFile", "&s", &text));

@@ -309,6 +309,23 @@ test_link_freed_while_opening(void)
     g_assert_cmpuint(heard.n_opened, ==, 0);
 }
 
+/* A domain that is named like another's UUID is not that one. */
+static void
+assert_uuid_before_name(virConnectPtr connection, const char *uuid)
+{
+    g_autofree char *xml = g_strdup_printf("<domain type='test'><name>%s</name><memory>1024</memory>"
+                                           "<os><type>hvm</type></os></domain>",
+                                           uuid);
+    virDomainPtr namesake = virDomainDefineXML(connection, xml);
+    g_autofree char *described = sevmig_outgoing_describe(connection, uuid, NULL);
+
+    g_assert_nonnull(namesake);
+    g_assert_nonnull(described);
+    g_assert_nonnull(strstr(described, "<name>test</name>"));
+    g_assert_cmpint(virDomainUndefine(namesake), ==, 0);
+    virDomainFree(namesake);
+}
+
 /* --- Looking at domains --- */
 
 static void
@@ -329,6 +346,7 @@ test_outgoing(void)
     by_uuid = sevmig_outgoing_describe(connection, uuid, &error);
     g_assert_no_error(error);
     g_assert_cmpstr(by_name, ==, by_uuid);
+    assert_uuid_before_name(connection, uuid);
     g_assert_null(sevmig_outgoing_describe(connection, "nobody", &error));
     g_assert_error(error, SEVMIG_ERROR, SEVMIG_ERROR_NOT_FOUND);
     g_clear_error(&error);
