@@ -9,6 +9,7 @@
 
 #include <math.h>
 #include <string.h>
+#include <time.h>
 
 #include "choose.h"
 #include "dirty-fit.h"
@@ -321,13 +322,48 @@ factor(double a, double b)
     return a > 0 && b > 0 ? fmax(a / b, b / a) : INFINITY;
 }
 
+static double
+thread_cpu_s(void)
+{
+    struct timespec now = {0};
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+gboolean
+derive_play(DerivedRecord *record, const SevmigSimScenario *scenario, SevmigSimResult *result)
+{
+    SevmigSimRun run = {.controller = &sevmig_sim_steered};
+    double began_s = thread_cpu_s();
+
+    run.most_cpu_s = fmax(DERIVE_MOST_CPU_S - record->cpu_s, 1e-6);
+    sevmig_sim_run(scenario, &run, result);
+    record->cpu_s += thread_cpu_s() - began_s;
+    if (result->given_up && record->refused == NULL)
+        record->refused = g_strdup_printf("playing it takes more than %g s of CPU time",
+                                          DERIVE_MOST_CPU_S);
+    return !result->given_up;
+}
+
+SevmigPolicy *
+derive_policy(const DerivedRecord *record, GError **error)
+{
+    const char *name = sevmig_policy_name_valid(record->policy) ? record->policy : "recorded";
+    g_autofree char *text =
+        g_strdup_printf("<policy xmlns=\"%s\" name=\"%s\"/>", SEVMIG_POLICY_NAMESPACE, name);
+    g_autoptr(SevmigPolicy) bare = sevmig_policy_parse(text, -1, "recorded policy", NULL, error);
+
+    return bare != NULL ? sevmig_policy_vary(bare, &record->scenario.params, error) : NULL;
+}
+
 static void
 prove(DerivedRecord *record)
 {
-    const SevmigSimRun run = {.controller = &sevmig_sim_steered};
     SevmigSimResult result;
 
-    sevmig_sim_run(&record->scenario, &run, &result);
+    if (!derive_play(record, &record->scenario, &result))
+        return;
     record->simulated = (DeriveFigures){
         .total_s = result.total_s,
         .downtime_ms = result.qemu_downtime_ms,
@@ -340,6 +376,18 @@ prove(DerivedRecord *record)
         record->refused = g_strdup("its guest does not come to an end in the simulation");
     else if (record->off > DERIVE_MOST_OFF)
         record->refused = g_strdup_printf("the simulation is off by a factor of %.1f", record->off);
+}
+
+/* What no policy may say was recorded by nobody, and the simulation need not stand it. */
+static void
+check_policy(DerivedRecord *record)
+{
+    g_autoptr(GError) problem = NULL;
+    g_autoptr(SevmigPolicy) policy = derive_policy(record, &problem);
+
+    if (policy == NULL)
+        record->refused =
+            g_strdup_printf("no policy may be like its own: %s", problem->message);
 }
 
 static const char *
@@ -377,8 +425,10 @@ derive_record(const char *path, GError **error)
     record->refused = g_strdup(find_fault(reading));
     if (record->refused == NULL) {
         derive(reading, record);
-        prove(record);
+        check_policy(record);
     }
+    if (record->refused == NULL)
+        prove(record);
     return g_steal_pointer(&record);
 }
 

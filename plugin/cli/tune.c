@@ -50,16 +50,6 @@ add_candidate(Tune *tune, char *name, const char *element, SevmigPolicy *policy)
     g_ptr_array_add(tune->candidates, candidate);
 }
 
-/* As it would be read from its document, where limits that it does not state follow its goal; NULL
- * if that would be refused. */
-static SevmigPolicy *
-vary(const SevmigPolicy *today, const SevmigControlParams *params)
-{
-    g_autoptr(SevmigPolicy) policy = sevmig_policy_vary(today, params);
-    g_autofree char *text = sevmig_policy_to_xml(policy);
-    return sevmig_policy_parse(text, -1, "candidate", NULL, NULL);
-}
-
 static void
 add_rung(Tune *tune, const SevmigPolicy *today, const Ladder *ladder, double rung)
 {
@@ -71,7 +61,7 @@ add_rung(Tune *tune, const SevmigPolicy *today, const Ladder *ladder, double run
     if (value == is || (ladder->share && value <= 0))
         return;
     sevmig_knob_set(knob, &values, value);
-    SevmigPolicy *policy = vary(today, &values.params);
+    SevmigPolicy *policy = sevmig_policy_vary(today, &values.params, NULL);
     if (policy == NULL)
         return;
     g_autofree char *text = sevmig_knob_format(knob, value);
@@ -91,34 +81,57 @@ add_candidates(Tune *tune, SevmigPolicy *today)
 /* --- Trying them --- */
 
 /* What the host had learnt by then is the record's, not the policy's. */
-static void
-play(TuneCandidate *candidate, const DerivedRecord *record, guint used)
+static gboolean
+play(const TuneCandidate *candidate, DerivedRecord *record, TrialRow *row)
 {
-    const SevmigSimRun run = {.controller = &sevmig_sim_steered};
     SevmigSimScenario scenario = record->scenario;
-    TrialRow row = {.params = *sevmig_policy_params(candidate->policy)};
-    scenario.params = row.params;
+    row->params = *sevmig_policy_params(candidate->policy);
+    scenario.params = row->params;
     scenario.params.fixed_downtime_us = record->scenario.params.fixed_downtime_us;
-    scenario.auto_converge = row.params.throttle_mode == SEVMIG_THROTTLE_QEMU;
-    sevmig_sim_run(&scenario, &run, &row.result);
-    candidate->ended += row.result.completed;
-    candidate->met += trial_row_good(&row);
-    candidate->total_s += row.result.total_s / used;
-    candidate->lost_s += row.result.lost_s / used;
-    candidate->downtime_ms = fmax(candidate->downtime_ms, row.result.downtime_ms);
+    scenario.auto_converge = row->params.throttle_mode == SEVMIG_THROTTLE_QEMU;
+    return derive_play(record, &scenario, &row->result);
 }
 
 static void
-try_candidate(const Tune *tune, guint number, Progress *progress)
+count(TuneCandidate *candidate, const TrialRow *row)
 {
-    TuneCandidate *candidate = tune->candidates->pdata[number];
+    candidate->ended += row->result.completed;
+    candidate->met += trial_row_good(row);
+    candidate->total_s += row->result.total_s;
+    candidate->lost_s += row->result.lost_s;
+    candidate->downtime_ms = fmax(candidate->downtime_ms, row->result.downtime_ms);
+}
+
+/* Under every candidate or none, or they could not be compared. */
+static void
+try_record(Tune *tune, guint number, Progress *progress)
+{
+    DerivedRecord *record = tune->records->pdata[number];
+    guint n = tune->candidates->len;
+    g_autofree TrialRow *rows = g_new0(TrialRow, n);
+    for (guint i = 0; i < n; i++) {
+        const TuneCandidate *candidate = tune->candidates->pdata[i];
+        progress_say(progress, "record %u of %u, %s (%u of %u)", number + 1, tune->records->len,
+                     candidate->name, i + 1, n);
+        if (!play(candidate, record, &rows[i]))
+            return;
+    }
+    for (guint i = 0; i < n; i++)
+        count(tune->candidates->pdata[i], &rows[i]);
+    tune->used++;
+}
+
+static void
+try_candidates(Tune *tune, Progress *progress)
+{
     for (guint i = 0; i < tune->records->len; i++) {
-        const DerivedRecord *record = tune->records->pdata[i];
-        if (record->refused != NULL)
-            continue;
-        progress_say(progress, "%s (%u of %u), record %u of %u", candidate->name, number + 1,
-                     tune->candidates->len, i + 1, tune->records->len);
-        play(candidate, record, tune->used);
+        if (((const DerivedRecord *)tune->records->pdata[i])->refused == NULL)
+            try_record(tune, i, progress);
+    }
+    for (guint i = 0; i < tune->candidates->len; i++) {
+        TuneCandidate *candidate = tune->candidates->pdata[i];
+        candidate->total_s /= MAX(tune->used, 1);
+        candidate->lost_s /= MAX(tune->used, 1);
     }
 }
 
@@ -167,20 +180,29 @@ choose(Tune *tune)
     }
 }
 
+static guint
+count_usable(const GPtrArray *records)
+{
+    guint n = 0;
+    for (guint i = 0; i < records->len; i++)
+        n += ((const DerivedRecord *)records->pdata[i])->refused == NULL;
+    return n;
+}
+
 Tune *
 tune_run(GPtrArray *records, SevmigPolicy *today, Progress *progress)
 {
     Tune *tune = g_new0(Tune, 1);
     tune->records = g_ptr_array_ref(records);
     tune->candidates = g_ptr_array_new_with_free_func(free_candidate);
-    for (guint i = 0; i < records->len; i++)
-        tune->used += ((const DerivedRecord *)records->pdata[i])->refused == NULL;
-    if (tune->used == 0)
+    if (count_usable(records) == 0)
         return tune;
     add_candidates(tune, today);
-    for (guint i = 0; i < tune->candidates->len; i++)
-        try_candidate(tune, i, progress);
-    choose(tune);
+    try_candidates(tune, progress);
+    if (tune->used > 0)
+        choose(tune);
+    else
+        g_ptr_array_set_size(tune->candidates, 0);
     return tune;
 }
 

@@ -12,7 +12,8 @@ const char tune_help[] =
     "that it migrates there as it did, changes one goal or limit at a time and shows how many of\n"
     "the migrations would have met their goals, total time and guest time lost (means) and the\n"
     "longest downtime, against those of today's policy. A star marks what -o writes, to be\n"
-    "reviewed. A record that the simulation misses by more than a factor of two is left out.\n\n"
+    "reviewed. A record that the simulation misses by more than a factor of two is left out, and\n"
+    "one that takes it more than ten seconds of CPU time.\n\n"
     "Today's policy is the one that all records have in common, unless --policy names another.\n\n"
     "Examples:\n"
     "  sevmigctl tune /var/lib/sevmig/records/*.jsonl --policy default\n"
@@ -100,17 +101,6 @@ derive_all(char **paths, Progress *progress, GError **error)
 
 /* --- Today's policy --- */
 
-/* As a record has it: what the host had learnt differs from one to the next. */
-static SevmigPolicy *
-recorded_policy(const DerivedRecord *record, GError **error)
-{
-    const char *name = sevmig_policy_name_valid(record->policy) ? record->policy : "recorded";
-    g_autofree char *text =
-        g_strdup_printf("<policy xmlns=\"%s\" name=\"%s\"/>", SEVMIG_POLICY_NAMESPACE, name);
-    g_autoptr(SevmigPolicy) bare = sevmig_policy_parse(text, -1, record->path, NULL, error);
-    return bare != NULL ? sevmig_policy_vary(bare, &record->scenario.params) : NULL;
-}
-
 static SevmigPolicy *
 common_policy(GPtrArray *records, GError **error)
 {
@@ -120,7 +110,7 @@ common_policy(GPtrArray *records, GError **error)
         const DerivedRecord *record = records->pdata[i];
         if (record->refused != NULL)
             continue;
-        g_autoptr(SevmigPolicy) policy = recorded_policy(record, error);
+        g_autoptr(SevmigPolicy) policy = derive_policy(record, error);
         if (policy == NULL)
             return NULL;
         g_autofree char *is = sevmig_policy_to_xml(policy);

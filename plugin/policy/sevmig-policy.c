@@ -174,14 +174,16 @@ sevmig_policy_to_xml(const SevmigPolicy *self)
 }
 
 SevmigPolicy *
-sevmig_policy_vary(const SevmigPolicy *self, const SevmigControlParams *params)
+sevmig_policy_vary(const SevmigPolicy *self, const SevmigControlParams *params, GError **error)
 {
-    g_autofree char *text = sevmig_policy_to_xml(self);
-    SevmigPolicy *policy = sevmig_policy_parse(text, -1, self->file, NULL, NULL);
+    g_autofree char *before = sevmig_policy_to_xml(self);
+    g_autoptr(SevmigPolicy) policy = sevmig_policy_parse(before, -1, self->file, NULL, error);
+    g_autofree char *text = NULL;
     gsize n;
     const SevmigKnob *knobs = sevmig_knobs(&n);
 
-    g_return_val_if_fail(policy, NULL); /* a policy's own document */
+    if (!policy)
+        return NULL;
     policy->values.params = *params;
     policy->values.params.fixed_downtime_us = 0;
     for (gsize i = 0; i < n; i++) {
@@ -189,5 +191,6 @@ sevmig_policy_vary(const SevmigPolicy *self, const SevmigControlParams *params)
             sevmig_knob_get(&knobs[i], &self->values))
             policy->given |= G_GUINT64_CONSTANT(1) << i;
     }
-    return policy;
+    text = sevmig_policy_to_xml(policy);
+    return sevmig_policy_parse(text, -1, self->file, NULL, error);
 }

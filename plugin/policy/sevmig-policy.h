@@ -84,10 +84,12 @@ SevmigOnFailure sevmig_policy_incoming_on_failure(const SevmigPolicy *self);
 gboolean sevmig_policy_has_match(const SevmigPolicy *self);
 unsigned sevmig_policy_match_priority(const SevmigPolicy *self);
 
-/* The policy with other parameters; what differs it then states. Whether the two agree with each
- * other is not asked: parsing the document does. What a host learnt (fixed_downtime_us) is no part
- * of a policy and is left out. A new reference. */
-SevmigPolicy *sevmig_policy_vary(const SevmigPolicy *self, const SevmigControlParams *params);
+/* The policy with other parameters, as it would be read from its document: what differs it then
+ * states, and limits that it does not state follow its goal. NULL and `error` if no policy may have
+ * such parameters. What a host learnt (fixed_downtime_us) is no part of a policy and is left out. A
+ * new reference. */
+SevmigPolicy *sevmig_policy_vary(const SevmigPolicy *self, const SevmigControlParams *params,
+                                 GError **error);
 
 /* The policy as a document: what it states, defaults left out, units as large as they go. Parsing
  * it gives an equal policy. Free with g_free(). */

@@ -100,6 +100,15 @@ elapsed_ns(const struct timespec *a, const struct timespec *b)
     return (double)(b->tv_sec - a->tv_sec) * 1e9 + (double)(b->tv_nsec - a->tv_nsec);
 }
 
+static double
+thread_cpu_s(void)
+{
+    struct timespec now = {0};
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
 static void
 look(SevmigSimCourse *self)
 {
@@ -244,6 +253,7 @@ sevmig_sim_run(const SevmigSimScenario *scenario, const SevmigSimRun *run, Sevmi
     SevmigSimScenario own = *scenario;
     SevmigSimRandom random;
     SevmigSimCourse self = {.scenario = &own, .run = run, .result = result};
+    double until_cpu_s = run->most_cpu_s > 0 ? thread_cpu_s() + run->most_cpu_s : INFINITY;
 
     own.params.without_parts = run->without_parts;
     memset(result, 0, sizeof(*result));
@@ -252,6 +262,9 @@ sevmig_sim_run(const SevmigSimScenario *scenario, const SevmigSimRun *run, Sevmi
     sevmig_sim_random_init(&random, scenario->seed);
     sevmig_sim_course_begin(&self, &random);
     while (!self.plant.stop && !result->aborted && self.plant.now_us < scenario->limit_s * 1e6) {
+        result->given_up = run->most_cpu_s > 0 && thread_cpu_s() > until_cpu_s;
+        if (result->given_up)
+            break;
         if (self.plant.now_us >= self.wake_us)
             sevmig_sim_course_tick(&self);
         if (self.plant.stop || result->aborted)

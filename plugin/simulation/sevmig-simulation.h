@@ -150,6 +150,7 @@ void sevmig_sim_scenario_random(guint seed, SevmigSimScenario *scenario);
 
 typedef struct {
     gboolean completed, aborted, paused;
+    gboolean given_up; /* it took more CPU time than it was allowed */
     double total_s;
     double first_pass_s;
     double downtime_ms;      /* as a client sees it */
@@ -201,7 +202,8 @@ typedef struct {
     gboolean grouped;           /* by expectation, whatever the size */
     SevmigSimObserver observer; /* after each step; NULL: none */
     gpointer observer_data;
-    GArray *step_ns; /* of double: NULL, or where each step's duration is added */
+    GArray *step_ns;    /* of double: NULL, or where each step's duration is added */
+    double most_cpu_s;  /* of this thread, then the run is given up; 0: as long as it takes */
 } SevmigSimRun;
 
 void sevmig_sim_run(const SevmigSimScenario *scenario, const SevmigSimRun *run,

@@ -9,6 +9,7 @@ Usage: test_tune.py SEVMIGCTL TOP [--update]
 import json
 import os
 import re
+import resource
 import sys
 
 import tap
@@ -108,6 +109,37 @@ class Tune(TrialCase):
             self.assertLessEqual(steps[at].get("sample", {"pass": 1})["pass"], 1)
             waited = told(self.changed(FLAT, held(at, 60000000)))
             self.assertEqual((waited["recorded"], waited["off_factor"]), (usual["recorded"], usual["off_factor"]))
+
+    def refusal(self, change):
+        data = self.tuned(self.changed(FLAT, change), status=1)
+        record, = data["records"]
+        self.assertFalse(record["used"])
+        self.assertEqual(data["candidates"], [])
+        return record["refused"]
+
+    def test_policy_that_cannot_be(self):
+        """A record may come from anywhere, and its parameters may be what no policy says."""
+        def absurd(lines):
+            for line in lines:
+                if "params" in line:
+                    line["params"]["gap-pages"] = 65535
+        self.assertRegex(self.refusal(absurd), "gap-pages.*out of range")
+
+    def test_work_is_bounded(self):
+        """A migration of days that never converges would be played for hours."""
+        def endless(lines):
+            for line in lines:
+                if "params" in line:
+                    line["params"]["throttle-ceiling-percent"] = 0
+                for key in ("t", "wake"):
+                    line[key] = 100000 * line.get(key, 0)
+                if "sample" in line:
+                    line["sample"]["sync-dirtied-pages"] *= 1000
+            for key in ("t", "wake"):
+                del lines[0][key]
+        began = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+        self.assertEqual(self.refusal(endless), "playing it takes more than 10 s of CPU time")
+        self.assertLess(resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - began, 15)
 
     def test_goal_that_none_meets(self):
         """A longer one is proposed, the shortest that most of the records meet."""

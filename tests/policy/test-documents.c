@@ -270,7 +270,7 @@ test_varied(void)
     params.downtime_goal_us = 60000;
     params.throttle_ceiling_percent = 80;
     params.fixed_downtime_us = 5;
-    varied = sevmig_policy_vary(policy, &params);
+    varied = sevmig_policy_vary(policy, &params, NULL);
     text = sevmig_policy_to_xml(varied);
     read = sevmig_policy_parse(text, -1, "varied", NULL, NULL);
     g_assert_cmpstr(text, ==,
@@ -282,6 +282,21 @@ test_varied(void)
     g_assert_nonnull(read);
     g_assert_cmpuint(sevmig_policy_params(varied)->fixed_downtime_us, ==, 0);
     g_assert_cmpuint(sevmig_policy_params(policy)->downtime_goal_us, ==, 40000);
+}
+
+/* Parameters may come from a record, that is from anywhere. */
+static void
+test_varied_absurd(void)
+{
+    g_autoptr(SevmigPolicy) policy = sevmig_policy_parse(
+        "<policy xmlns='urn:sevmig:policy:1' name='p'/>", -1, "p", NULL, NULL);
+    SevmigControlParams params = *sevmig_policy_params(policy);
+    g_autoptr(GError) error = NULL;
+
+    params.gap_pages = 65535;
+    g_assert_null(sevmig_policy_vary(policy, &params, &error));
+    g_assert_nonnull(error);
+    g_assert_nonnull(strstr(error->message, "gap-pages"));
 }
 
 int
@@ -298,5 +313,6 @@ main(int argc, char **argv)
     g_test_add_func("/policy/documents/settled", test_settled);
     g_test_add_func("/policy/documents/special", test_special_policies);
     g_test_add_func("/policy/documents/varied", test_varied);
+    g_test_add_func("/policy/documents/varied-absurd", test_varied_absurd);
     return g_test_run();
 }
