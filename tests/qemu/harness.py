@@ -191,7 +191,11 @@ class Swpsp(Process):
 
 
 def sev_args(firmware, policy=0, **more):
-    """QEMU arguments that make a guest an SEV guest of the firmware behind a socket."""
+    """QEMU arguments that make a guest an SEV guest of the firmware behind a socket.
+
+    It may be migrated to any platform, for most tests are not about that; test_peer.py is.
+    """
+    more = {'migratable': 'on', 'allow_unverified_peer': 'on', **more}
     extra = ''.join(f',{k.replace("_", "-")}={v}' for k, v in more.items())
     return ['-object', f'sev-guest,id=sev0,sev-device={firmware},cbitpos=51,'
             f'reduced-phys-bits=1,policy={policy:#x}{extra}',

@@ -18,10 +18,10 @@ from test_tune import hold_sending
 class MigrationTest(harness.TestCase):
     """Sources, destinations and the firmware of each."""
 
-    def host(self, name, args, psp_args=('--time-scale', '100'), policy=0):
+    def host(self, name, args, psp_args=('--time-scale', '100'), **sev):
         """A QEMU with an SEV guest; it knows the socket of its firmware."""
         psp = self.start_swpsp(f'psp-{name}', psp_args)
-        qemu = self.start_qemu(name, [*args, *harness.sev_args(psp, policy=policy)])
+        qemu = self.start_qemu(name, [*args, *harness.sev_args(psp, **sev)])
         qemu.psp = psp
         return qemu
 

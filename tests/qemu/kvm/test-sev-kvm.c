@@ -407,6 +407,36 @@ test_certified(void)
     pair_clear(&pair);
 }
 
+/* Without the property they come from where the host has them, if it does. */
+static void
+test_certified_by_host(void)
+{
+    Pair pair;
+    Error *err = NULL;
+    size_t len;
+    g_autofree char *path = amd_cert_file((const uint8_t *)"", 0);
+
+    g_assert_cmpstr(sev_kvm_amd_certs, ==, "/etc/sevmig/ask-ark.cert");
+    sev_kvm_amd_certs = path;
+    pair_init(&pair, PAGE, SEV_POLICY_SEV | SEV_POLICY_DOMAIN, NULL);
+    const uint8_t *certs = host_amd_certs(pair.to, &len);
+    refused(ops->get_identity(guest_cgs(&pair.destination), &pair.peer, &err), &err, path,
+            "0 bytes", NULL);
+    g_assert_true(g_file_set_contents(path, (const char *)certs, (gssize)len, NULL));
+    must(ops->get_identity(guest_cgs(&pair.destination), &pair.peer, &err), &err);
+    g_assert_cmpmem(pair.peer.amd->data, pair.peer.amd->len, certs, len);
+    pair_clear(&pair);
+
+    pair_init(&pair, PAGE, SEV_POLICY_SEV, NULL);
+    must(pair_send_start(&pair, &err), &err);
+    must(ops->send_cancel(guest_cgs(&pair.source), &err), &err);
+    unlink(path);
+    refused(pair_send_start(&pair, &err), &err, "policy 0x20", "/etc/sevmig/ask-ark.cert",
+            "amd-cert-file", NULL);
+    pair_clear(&pair);
+    sev_kvm_amd_certs = SEV_KVM_AMD_CERTS;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -428,6 +458,7 @@ main(int argc, char **argv)
     g_test_add_func("/policy/no-send", test_no_send);
     g_test_add_func("/policy/other", test_other_policy);
     g_test_add_func("/policy/certified", test_certified);
+    g_test_add_func("/policy/certified-by-host", test_certified_by_host);
     add_guest_tests();
     return g_test_run();
 }
