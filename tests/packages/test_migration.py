@@ -39,6 +39,7 @@ class Migrated(unittest.TestCase):
         self.a.run("virsh", "create", "/root/tiny.xml")
         before = self.a.wait_beats("the guest works", lambda beats: len(beats) > 20)
         self.assert_hook_vetoes()
+        self.assert_is_decided()
         self.migrate()
         self.assertEqual(self.a.says("virsh", "list", "--name"), "")
         self.assertEqual(self.b.says("virsh", "list", "--name"), "tiny")
@@ -49,6 +50,13 @@ class Migrated(unittest.TestCase):
         self.assertGreater(last[0], before[-1][0])
         self.assertEqual(last[2], 0)
         self.assert_steered()
+
+    def assert_is_decided(self):
+        """No default that ships lets a guest leave its host, nor go where nothing speaks for the platform."""
+        self.assertIn("nobody has decided", self.migrate(check=False).stderr)
+        self.a.write("/etc/sevmig/qemu.conf", "[sev-guest]\nmigratable=on\n")
+        self.assertIn("nothing shows that", self.migrate(check=False).stderr)
+        self.a.write("/etc/sevmig/qemu.conf", "[sev-guest]\nmigratable=on\nallow-unverified-peer=on\n")
 
     def migrate(self, check=True):
         return self.a.run("virsh", "migrate", "--live", "tiny", f"qemu+tcp://{self.b.address}/system",
