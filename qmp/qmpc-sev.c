@@ -297,6 +297,61 @@ read_sections(QmpcJson *root, QmpcSevStatus *status, GError **error)
                           error);
 }
 
+static const char *const peer_proofs[] = {"domain", "sev", "tls", "pinned"};
+
+/* A word that is not known speaks for nothing. */
+static bool
+read_proofs(QmpcJson *peer, QmpcSevPeer *out, GError **error)
+{
+    QmpcJson *list = qmpc_json_member(peer, "return.peer", "verified", json_type_array, error);
+
+    if (list == NULL || too_long(list, "return.peer.verified", QMPC_SEV_MAX_PEER_PROOFS, error))
+        return false;
+    for (size_t i = 0; i < json_object_array_length(list); i++) {
+        QmpcJson *word = json_object_array_get_idx(list, i);
+
+        for (size_t j = 0; j < G_N_ELEMENTS(peer_proofs); j++) {
+            if (json_object_is_type(word, json_type_string) &&
+                strcmp(json_object_get_string(word), peer_proofs[j]) == 0)
+                out->verified |= 1u << j;
+        }
+    }
+    return true;
+}
+
+/* `must` FALSE: the member may be absent. What is longer than the room is cut. */
+static bool
+read_text(QmpcJson *json, const char *name, bool must, char *room, size_t size, GError **error)
+{
+    const char *text;
+
+    if (!must && !json_object_object_get_ex(json, name, NULL))
+        return true;
+    text = qmpc_json_string(json, "return.peer", name, error);
+    if (text == NULL)
+        return false;
+    g_strlcpy(room, text, size);
+    return true;
+}
+
+/* There is one from the exchange of keys on. */
+static bool
+read_peer(QmpcJson *root, QmpcSevPeer *out, GError **error)
+{
+    QmpcJson *peer;
+
+    if (!qmpc_json_optional(root, "return", "peer", json_type_object, &peer, error))
+        return false;
+    if (peer == NULL)
+        return true;
+    out->known = true;
+    return read_proofs(peer, out, error) &&
+           read_text(peer, "pdh-digest", true, out->pdh_digest, sizeof(out->pdh_digest), error) &&
+           read_text(peer, "platform-digest", false, out->platform_digest,
+                     sizeof(out->platform_digest), error) &&
+           read_text(peer, "subject", false, out->subject, sizeof(out->subject), error);
+}
+
 bool
 qmpc_sev_status_parse(const char *reply, QmpcSevStatus *out, GError **error)
 {
@@ -309,7 +364,7 @@ qmpc_sev_status_parse(const char *reply, QmpcSevStatus *out, GError **error)
                         error) ||
         !read_sections(root, &status, error) || !read_transfer(root, "send", &status.send, error) ||
         !read_transfer(root, "receive", &status.receive, error) ||
-        !read_vcpus(root, &status, error)) {
+        !read_vcpus(root, &status, error) || !read_peer(root, &status.peer, error)) {
         g_prefix_error(error, QMPC_SEV_QUERY_COMMAND ": ");
         return false;
     }

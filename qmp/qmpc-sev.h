@@ -20,6 +20,7 @@
 
 #define QMPC_SEV_MAX_VCPUS 4096u
 #define QMPC_SEV_MAX_RUN_BUCKETS 64u
+#define QMPC_SEV_MAX_PEER_PROOFS 64u
 
 #define QMPC_SEV_TUNE_COMMAND "x-sev-migration-tune"
 #define QMPC_SEV_QUERY_COMMAND "x-query-sev-migration"
@@ -104,6 +105,25 @@ typedef struct {
     bool has_dirtied_pages;
 } QmpcSevVcpu;
 
+/* What speaks for the destination's platform. */
+typedef enum {
+    QMPC_SEV_PEER_DOMAIN = 1 << 0,
+    QMPC_SEV_PEER_SEV = 1 << 1,
+    QMPC_SEV_PEER_TLS = 1 << 2,
+    QMPC_SEV_PEER_PINNED = 1 << 3,
+} QmpcSevPeerProof;
+
+#define QMPC_SEV_DIGEST_LENGTH 64
+#define QMPC_SEV_SUBJECT_LENGTH 255
+
+typedef struct {
+    bool known;                                      /* the keys have been exchanged */
+    unsigned verified;                               /* QmpcSevPeerProof flags */
+    char pdh_digest[QMPC_SEV_DIGEST_LENGTH + 1];
+    char platform_digest[QMPC_SEV_DIGEST_LENGTH + 1]; /* "": it has not signed the PDH */
+    char subject[QMPC_SEV_SUBJECT_LENGTH + 1];        /* of its TLS certificate; "": none */
+} QmpcSevPeer;
+
 typedef struct {
     QmpcSevFirmware firmware;
     QmpcSevGuestState guest_state;
@@ -148,6 +168,7 @@ typedef struct {
         uint64_t finish_us;
         uint64_t downtime_us;
     } switchover;
+    QmpcSevPeer peer;   /* on a source */
     QmpcSevVcpu *vcpus; /* owned */
     size_t n_vcpus;
 } QmpcSevStatus;

@@ -48,6 +48,9 @@ typedef struct {
     guint64 wait_us;
     guint64 downtime_us;
     guint64 fixed_downtime_us; /* of it, what memory did not take; 0: not measured */
+    char *peer;                /* what speaks for the destination; "": not known yet */
+    char *peer_digest;
+    char *peer_subject;
     char *last_decision;
     char *record_file;
     char *error;

@@ -159,6 +159,20 @@ row_firmware(const Migration *m)
 }
 
 static char *
+row_destination(const Migration *m)
+{
+    g_autoptr(GString) out = g_string_new(NULL);
+
+    if (*m->peer == '\0')
+        return NULL;
+    g_string_append_printf(out, "known by %s", m->peer);
+    if (*m->peer_subject != '\0')
+        g_string_append_printf(out, ", %s", m->peer_subject);
+    g_string_append_printf(out, ", digest %s", m->peer_digest);
+    return g_string_free(g_steal_pointer(&out), FALSE);
+}
+
+static char *
 row_decision(const Migration *m)
 {
     return text_or_none(m->last_decision);
@@ -198,6 +212,7 @@ static const struct {
     {"downtime", render_downtime},
     {"sent", row_sent},
     {"firmware", row_firmware},
+    {"destination", row_destination},
     {"last decision", row_decision},
     {"record", row_record},
     {"error", row_error},

@@ -64,6 +64,7 @@ sevmig_session_set_policy(SevmigSession *self, const SevmigPolicy *policy,
         return FALSE;
     self->params = *sevmig_policy_params(policy);
     self->priority = sevmig_policy_priority(policy);
+    self->peer_required = sevmig_policy_peer(policy);
     sevmig_info_set(&self->info.policy, name);
     sevmig_info_set(&self->info.policy_source, SOURCE_OPERATOR);
     self->info.duration_goal_us = self->params.duration_goal_us;

@@ -124,8 +124,10 @@ session_last_sample(GObject *source_object, GAsyncResult *result, gpointer user_
     g_auto(QmpcSevStatus) status = {0};
 
     if (self->actuator->ops->exchange_finish(self->actuator, result, &status, NULL) &&
-        self->state == SEVMIG_STATE_FINISHING)
+        self->state == SEVMIG_STATE_FINISHING) {
         sevmig_steering_take(self->steering, &status);
+        sevmig_session_peer(self, &status.peer);
+    }
     self->knows_last = TRUE;
     if (self->ops != NULL)
         session_finish_check(self);
@@ -170,7 +172,7 @@ sevmig_session_finish(SevmigSession *self, SevmigEventType outcome)
     session_set_deadline(self, outcome == SEVMIG_EVENT_COMPLETED ? COMPLETED_TIMEOUT_MS
                                                                  : FAILED_TIMEOUT_MS);
     if (outcome == SEVMIG_EVENT_CANCELLED)
-        sevmig_info_set(&self->info.error, "cancelled");
+        sevmig_info_set(&self->info.error, self->peer_refusal ? self->peer_refusal : "cancelled");
     else if (outcome == SEVMIG_EVENT_FAILED)
         sevmig_info_set(&self->info.error, "QEMU does not say why");
     if (!self->asks || outcome == SEVMIG_EVENT_CANCELLED)

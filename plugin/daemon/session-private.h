@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * session-private.h - what session.c (life, steps), session-tick.c (the call of each tick),
- * session-change.c (another policy) and session-end.c (the end, release) share
+ * session-peer.c (the destination), session-change.c (another policy) and session-end.c (the end,
+ * release) share
  */
 #ifndef SEVMIGD_SESSION_PRIVATE_H
 #define SEVMIGD_SESSION_PRIVATE_H
@@ -57,6 +58,8 @@ struct SevmigSession {
     gboolean knows_job;
     gboolean knows_last; /* the last question has been answered, or never will be */
     gboolean warned;     /* about an answer that breaks the contract */
+    guint peer_required; /* SevmigPeer flags, of the policy */
+    char *peer_refusal;  /* why the destination does not get the guest; NULL: it does */
 };
 
 void sevmig_session_log(const SevmigSession *self, SevmigMessage message, const char *format, ...)
@@ -84,6 +87,9 @@ void sevmig_session_schedule(SevmigSession *self, gint64 at_us);
 
 /* Ends a stand of the guest; how long it was, 0 if it was the switchover's. */
 guint64 sevmig_session_stood(SevmigSession *self);
+
+/* Who the destination is, as far as QEMU knows: what the policy does not accept is cancelled. */
+void sevmig_session_peer(SevmigSession *self, const QmpcSevPeer *peer);
 
 /* QEMU says that it is over. */
 void sevmig_session_finish(SevmigSession *self, SevmigEventType outcome);

@@ -90,6 +90,7 @@ session_called(GObject *source_object, GAsyncResult *result, gpointer user_data)
         sevmig_session_clock(self, g_get_monotonic_time());
         if (ok) {
             sevmig_steering_take(self->steering, &status);
+            sevmig_session_peer(self, &status.peer);
             self->sampled_us = g_get_monotonic_time();
             /* Nothing is asked in a switchover, which QEMU tells of right after its stop. */
             self->stands = self->stopped_us > 0 && self->called_us > self->stopped_us;

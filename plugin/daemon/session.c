@@ -212,6 +212,7 @@ session_fill(SevmigSession *self, const SevmigSessionSetup *setup)
     if (resolution->policy != NULL) {
         params = *sevmig_policy_params(resolution->policy);
         self->priority = sevmig_policy_priority(resolution->policy);
+        self->peer_required = sevmig_policy_peer(resolution->policy);
         sevmig_info_set(&self->info.policy, sevmig_policy_name(resolution->policy));
         sevmig_info_set(&self->info.policy_source, sevmig_policy_source_name(resolution->source));
     }
@@ -289,6 +290,7 @@ session_clear(gpointer data)
     sevmig_steering_free(self->steering);
     sevmig_actuator_free(self->actuator);
     g_clear_object(&self->cancellable);
+    g_free(self->peer_refusal);
     sevmig_info_clear(&self->info);
 }
 

@@ -54,6 +54,13 @@ static const SevmigChoice deadline_actions[] = {
     {"abort", SEVMIG_ON_DEADLINE_ABORT},
     {NULL},
 };
+static const SevmigChoice proofs[] = {
+    {"domain", SEVMIG_PEER_DOMAIN},
+    {"sev", SEVMIG_PEER_SEV},
+    {"tls", SEVMIG_PEER_TLS},
+    {"pinned", SEVMIG_PEER_PINNED},
+    {NULL},
+};
 static const SevmigChoice requirements[] = {
     {"sev-receive", SEVMIG_INCOMING_SEV_RECEIVE},
     {"schema", SEVMIG_INCOMING_SCHEMA},
@@ -114,6 +121,8 @@ static const SevmigKnob knobs[] = {
      AT(params.on_stall)},
     {"on-deadline", NULL, CHOICE(deadline_actions), INITIAL(SEVMIG_ON_DEADLINE_CONTINUE),
      AT(params.on_deadline)},
+    {"peer", "require", .kind = SEVMIG_KNOB_SET, .choices = proofs, .store = SEVMIG_STORE_U32,
+     AT(peer)},
     {"incoming", "require", .kind = SEVMIG_KNOB_SET, .choices = requirements,
      .store = SEVMIG_STORE_U32, AT(incoming)},
     {"incoming", "on-failure", CHOICE(failures), INITIAL(SEVMIG_ON_FAILURE_WARN),

@@ -15,6 +15,7 @@
 typedef struct {
     SevmigControlParams params;
     guint32 priority;
+    guint32 peer;     /* SevmigPeer flags */
     guint32 incoming; /* SevmigIncoming flags */
     guint32 incoming_on_failure;
     guint32 match_priority;

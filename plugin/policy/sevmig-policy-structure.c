@@ -39,6 +39,7 @@ static const Element elements[] = {
     {"priority", .in_ceiling = TRUE},
     {"on-stall"},
     {"on-deadline"},
+    {"peer"},
     {"incoming"},
 };
 
@@ -58,6 +59,7 @@ static const Attribute attributes[] = {
     {"match/nova", "project"},
     {"match/nova/extra-spec", "name", TRUE, SEVMIG_MATCH_STRING_EXPECTED},
     {"match/nova/extra-spec", "value", TRUE, SEVMIG_MATCH_STRING_EXPECTED},
+    {"peer", "require", TRUE},
     {"incoming", "require", TRUE},
 };
 

@@ -57,6 +57,22 @@ sevmig_policy_on_stall(const SevmigPolicy *self)
 }
 
 unsigned
+sevmig_policy_peer(const SevmigPolicy *self)
+{
+    return self->values.peer;
+}
+
+char *
+sevmig_peer_format(unsigned peer)
+{
+    const SevmigPolicyValues values = {.peer = peer};
+    gsize n;
+
+    return sevmig_knob_format_in(&sevmig_knobs(&n)[sevmig_knob_index("peer", "require")], &values,
+                                 NULL);
+}
+
+unsigned
 sevmig_policy_incoming(const SevmigPolicy *self)
 {
     return self->values.incoming;

@@ -41,6 +41,14 @@ typedef enum {
     SEVMIG_INCOMING_SCHEMA = 1 << 1,      /* this host's schema accepts the policy carried */
 } SevmigIncoming;
 
+/* What speaks for the destination's platform, as QEMU tells: a set of these. */
+typedef enum {
+    SEVMIG_PEER_DOMAIN = 1 << 0, /* the guest's policy demands the same owner */
+    SEVMIG_PEER_SEV = 1 << 1,    /* the guest's policy demands a platform that AMD has certified */
+    SEVMIG_PEER_TLS = 1 << 2,    /* the channel has verified the peer */
+    SEVMIG_PEER_PINNED = 1 << 3, /* its digest is known */
+} SevmigPeer;
+
 typedef enum {
     SEVMIG_ON_FAILURE_WARN,   /* say so and carry on */
     SEVMIG_ON_FAILURE_REFUSE, /* do not migrate */
@@ -77,6 +85,10 @@ const SevmigControlParams *sevmig_policy_params(const SevmigPolicy *self);
 /* Between migrations that share the firmware: 0..100, more is served first. */
 unsigned sevmig_policy_priority(const SevmigPolicy *self);
 SevmigOnStall sevmig_policy_on_stall(const SevmigPolicy *self);
+/* SevmigPeer flags, of which one must speak for the destination; 0: QEMU's own rules are enough. */
+unsigned sevmig_policy_peer(const SevmigPolicy *self);
+/* "domain tls", or "" for 0. Caller frees. */
+char *sevmig_peer_format(unsigned peer);
 /* SevmigIncoming flags, and what happens where one of them is not met. */
 unsigned sevmig_policy_incoming(const SevmigPolicy *self);
 SevmigOnFailure sevmig_policy_incoming_on_failure(const SevmigPolicy *self);

@@ -25,6 +25,7 @@ CONVERGING = {
     "DurationGoalUs": 0, "EtaUs": 12400000, "TurnPlace": 0, "TurnBeginsUs": 0, "TurnEndsUs": 0, "HeldUs": 0,
     "GuestLostUs": 1210000, "Submissions": 2200, "Commands": 18000, "Pages": 71000,
     "SentBytes": 292000000, "ServiceUs": 44000000, "WaitUs": 1000, "DowntimeUs": 0, "FixedDowntimeUs": 0,
+    "Peer": "domain sev", "PeerDigest": "5e" * 32, "PeerSubject": "",
     "LastDecision": "throttle 35 -> 82 %: the guest uses 18 % of its vCPU, less throttle has no effect",
     "RecordFile": "/var/lib/sevmig/records/1b6f-1.jsonl", "Error": "",
 }

@@ -15,6 +15,7 @@ static const struct {
     {"pinned", POLICY("pinned", "<throttle mode='qemu'/><batch><pages>1</pages></batch>")},
     {"hurried", POLICY("hurried", "<goals><duration unit='s'>1</duration></goals>"
                                   "<on-deadline>pause</on-deadline>")},
+    {"guarded", POLICY("guarded", "<peer require='tls pinned'/>")},
     {"watching", POLICY("watching", "<control>observe</control>")},
     {"single", POLICY("single", "<batch><pages>1</pages></batch>")},
     {"impatient", POLICY("impatient", "<goals><duration unit='s'>1</duration></goals>"

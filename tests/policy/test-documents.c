@@ -73,6 +73,7 @@ assert_round_trip(const SevmigPolicy *policy)
     g_assert_cmpstr(sevmig_policy_name(policy), ==, sevmig_policy_name(copy));
     g_assert_cmpstr(sevmig_policy_description(policy), ==, sevmig_policy_description(copy));
     g_assert_cmpuint(sevmig_policy_priority(policy), ==, sevmig_policy_priority(copy));
+    g_assert_cmpuint(sevmig_policy_peer(policy), ==, sevmig_policy_peer(copy));
     g_assert_cmpuint(sevmig_policy_incoming(policy), ==, sevmig_policy_incoming(copy));
     again = sevmig_policy_to_xml(copy);
     g_assert_cmpstr(written, ==, again);

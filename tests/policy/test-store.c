@@ -169,7 +169,7 @@ test_all_or_nothing(Fixture *self, gconstpointer data)
                  "from 0 to 100\n"
                  "admin/c.xml:3:3: <policy>: element \"speed\" is not known; expected "
                  "<description>, <match>, <goals>, <control>, <throttle>, <batch>, <priority>, "
-                 "<on-stall>, <on-deadline>, <incoming>\n"
+                 "<on-stall>, <on-deadline>, <peer>, <incoming>\n"
                  "vendor/z.xml:1:8: not well-formed XML: Couldn't find end of Start Tag policy "
                  "line 1\n");
     assert_listing(self, "a active 1\nb active 2\ndefault active 50\n");

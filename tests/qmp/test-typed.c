@@ -144,6 +144,29 @@ test_status_after_switchover(void)
     g_assert_cmpuint(status.switchover.downtime_us, ==, 5);
 }
 
+/* Who the destination is: from the exchange of keys on, and only what is known speaks for it. */
+static void
+test_status_peer(void)
+{
+    g_autoptr(GError) error = NULL;
+    g_auto(QmpcSevStatus) status = {0};
+    g_autofree char *reply =
+        reply_with("\"switchover\": {", "\"peer\": {\"address\": \"tcp:b:1\", \"pdh-digest\": \"12ab\", "
+                                       "\"subject\": \"CN=b\", \"verified\": [\"tls\", \"new\", "
+                                       "\"pinned\"]}, \"switchover\": {");
+
+    g_assert_true(qmpc_sev_status_parse(SEV_REPLY, &status, &error));
+    g_assert_false(status.peer.known);
+    qmpc_sev_status_clear(&status);
+    g_assert_true(qmpc_sev_status_parse(reply, &status, &error));
+    g_assert_no_error(error);
+    g_assert_true(status.peer.known);
+    g_assert_cmpuint(status.peer.verified, ==, QMPC_SEV_PEER_TLS | QMPC_SEV_PEER_PINNED);
+    g_assert_cmpstr(status.peer.pdh_digest, ==, "12ab");
+    g_assert_cmpstr(status.peer.platform_digest, ==, "");
+    g_assert_cmpstr(status.peer.subject, ==, "CN=b");
+}
+
 static void
 test_status_bad(void)
 {
@@ -169,6 +192,11 @@ test_status_bad(void)
         {"\"run-histogram\": [ ]", "\"run-histogram\": {}", "return.receive.run-histogram"},
         {"\"expected-us\": 750000", "\"downtime-us\": 5", "return.switchover.stop-us: missing"},
         {"\"limits\": {", "\"limits\": 5, \"x\": {", "return.limits"},
+        {"\"limits\": {", "\"peer\": [], \"limits\": {", "return.peer"},
+        {"\"limits\": {", "\"peer\": {\"pdh-digest\": \"1\"}, \"limits\": {",
+         "return.peer.verified: missing"},
+        {"\"limits\": {", "\"peer\": {\"verified\": []}, \"limits\": {",
+         "return.peer.pdh-digest: missing"},
     };
     for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
         g_autoptr(GError) error = NULL;
@@ -406,6 +434,7 @@ main(int argc, char **argv)
     g_test_add_func("/typed/tune/bad", test_tune_bad);
     g_test_add_func("/typed/status", test_status);
     g_test_add_func("/typed/status/after-switchover", test_status_after_switchover);
+    g_test_add_func("/typed/status/peer", test_status_peer);
     g_test_add_func("/typed/status/bad", test_status_bad);
     g_test_add_func("/typed/status/too-many", test_status_too_many);
     g_test_add_func("/typed/status/refused", test_status_refused);
