@@ -117,8 +117,8 @@ typedef enum {
 #define QMPC_SEV_SUBJECT_LENGTH 255
 
 typedef struct {
-    bool known;                                      /* the keys have been exchanged */
-    unsigned verified;                               /* QmpcSevPeerProof flags */
+    bool known;        /* the keys have been exchanged */
+    unsigned verified; /* QmpcSevPeerProof flags */
     char pdh_digest[QMPC_SEV_DIGEST_LENGTH + 1];
     char platform_digest[QMPC_SEV_DIGEST_LENGTH + 1]; /* "": it has not signed the PDH */
     char subject[QMPC_SEV_SUBJECT_LENGTH + 1];        /* of its TLS certificate; "": none */

@@ -247,6 +247,8 @@ preflight_check(Cli *cli, Preflight *self)
         check_qemu(cli, self);
     if (xml != NULL)
         check_policy(cli, self, xml);
+    if (domain != NULL && cli->to == NULL)
+        preflight_check_peer(self, domain, NULL);
     if (xml != NULL && cli->to != NULL)
         preflight_check_target(self, domain, cli->to);
 }

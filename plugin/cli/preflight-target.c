@@ -204,6 +204,8 @@ preflight_check_target(Preflight *self, const SevmigDomain *domain, const char *
             check_emulator(self, target, &needs);
         if (needs.emulator != NULL && needs.cpu != NULL)
             check_cpu(self, target, &needs);
+        if (domain != NULL)
+            preflight_check_peer(self, domain, target);
         virConnectClose(target);
     }
 }

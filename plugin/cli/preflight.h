@@ -37,6 +37,9 @@ void preflight_check_target(Preflight *self, const SevmigDomain *domain, const c
  * what this host has for TLS (`conf_error`: why qemu.conf cannot be read, or NULL). */
 void preflight_check_guest(Preflight *self, const SevmigDomain *domain, gboolean copies_disks);
 void preflight_check_tls(Preflight *self, const GError *conf_error);
+/* Part of it: whether the destination's platform will be known as it must be; `target` NULL: that
+ * is not there to be asked. */
+void preflight_check_peer(Preflight *self, const SevmigDomain *domain, virConnectPtr target);
 /* No check is bad or could not be told. */
 gboolean preflight_can(const Preflight *self);
 

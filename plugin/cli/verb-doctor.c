@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "doctor.h"
 #include "domain.h"
+#include "peer.h"
 
 const char doctor_help[] = "Exit status: 0 if nothing is wrong, 1 otherwise. What could not be "
                            "told (?) is not wrong.";
@@ -19,6 +20,7 @@ verb_doctor(Cli *cli)
     Doctor self = {.cli = cli, .checks = checks};
     doctor_check_libvirt(&self);
     doctor_check_host(&self);
+    peer_check_host(checks);
     doctor_check_bus(&self);
     if (self.connection != NULL)
         virConnectClose(self.connection);

@@ -52,7 +52,7 @@ typedef struct {
     guint64 wait_us;
     guint64 downtime_us;
     guint64 fixed_downtime_us; /* of it, what memory did not take; 0: not measured */
-    char *peer;         /* what speaks for the destination; "nothing"; "": not known yet */
+    char *peer;                /* what speaks for the destination; "nothing"; "": not known yet */
     char *peer_digest;
     char *peer_subject; /* of its TLS certificate */
     char *last_decision;

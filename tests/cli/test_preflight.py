@@ -32,7 +32,7 @@ NODE = """<node>
   </domain>
 </node>
 """
-SEV = "<launchSecurity type='sev'><policy>0x1</policy></launchSecurity>"
+SEV = "<launchSecurity type='sev'><policy>0x21</policy></launchSecurity>"
 ABLE = GLib.Variant("(a{sv})", ({
     "steerable": GLib.Variant("b", True), "reason": GLib.Variant("s", ""),
     "firmware": GLib.Variant("s", "soft"), "max-command-pages": GLib.Variant("u", 4),
@@ -114,6 +114,24 @@ class Preflight(CliCase):
         self.assertIn("governed by night: the domain's name is db-*\n", text)
         self.assertIn("night: downtime goal of 300 ms met in 27 of 27 runs\n", text)
         self.assertRegex(text, r"(?m)^memory to send +128\.?0? MiB +measured now$")
+
+    def test_peer(self):
+        """Whose platform it may go to: known by the guest's policy, or TLS is left, or nothing is."""
+        guarded = POLICY.format(300).replace("</policy>", "<peer require='{}'/></policy>")
+        for bits, policy, state, word in (
+                ("0x21", POLICY.format(300), "good", "known by sev"), ("0x33", POLICY.format(300), "good", "domain sev"),
+                ("0x1", POLICY.format(300), "unknown", "guest policy 0x1"),
+                ("0x21", guarded.format("sev"), "good", "known by sev"),
+                ("0x21", guarded.format("tls"), "unknown", "nothing known yet of tls"),
+                ("0x21", guarded.format("domain"), "bad", "nothing known yet of domain")):
+            with self.subTest(bits=bits, policy=policy):
+                self.host(security=SEV.replace("0x21", bits))
+                self.able(policy=policy)
+                check = self.checks(self.told(0 if state == "good" else 1))["peer"]
+                self.assertEqual(check["state"], state)
+                self.assertIn(word, check["found"])
+                for fix in () if state == "good" else ("--tls", "/etc/sevmig/qemu.conf"):
+                    self.assertIn(fix, check["mend"])
 
     def test_same_again(self):
         """But for what is measured now, which the test driver lets nobody do."""

@@ -67,6 +67,7 @@ class Guest:
     workload: str = "hot"  # a name of WORKLOADS, or its words
     memory_mib: int = 0    # 0: the kind's
     policy: str | None = None
+    sev_policy: str = SEV["policy"]  # what the firmware is to keep
 
     def __post_init__(self) -> None:
         if not _NAME.match(self.name):
@@ -154,7 +155,7 @@ def domain_xml(guest: Guest) -> str:
         _add(domain, event, "destroy")
     _add_devices(domain, guest)
     security = _add(domain, "launchSecurity", type="sev")
-    for name, value in SEV.items():
+    for name, value in {**SEV, "policy": guest.sev_policy}.items():
         _add(security, name, value)
     ET.indent(domain)
     return ET.tostring(domain, encoding="unicode")

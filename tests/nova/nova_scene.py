@@ -23,6 +23,7 @@ from lab.error import LabError
 from lab.guests import Guest
 from lab.hosts import HOSTS, Host, other
 
+QEMU_FILE = "/etc/sevmig/qemu.conf"
 SOURCE, DESTINATION = HOSTS["a"], HOSTS["b"]
 NOVA_NS = "http://openstack.org/xmlns/libvirt/nova/1.1"
 # What differs from one compute host to the next, and what the lab's guests need.
@@ -63,6 +64,9 @@ def cloud() -> Iterator[Compute]:
                 if path.startswith(ADMIN_POLICIES):
                     write_on_host(host, path, text)
                     stack.callback(host.run, ["rm", path])
+            # Nova's guests go where their own policy lets them, and nowhere else.
+            stack.callback(write_on_host, host, QEMU_FILE, host.run(["cat", QEMU_FILE]).stdout)
+            write_on_host(host, QEMU_FILE, guide.files()[QEMU_FILE])
             host.run(["sevmigctl", "policy", "reload"])
         compute = Compute(SOURCE, CONFIGURATION, guide.files()["/etc/nova/nova.conf"])
         stack.callback(compute.close)

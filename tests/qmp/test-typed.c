@@ -150,10 +150,10 @@ test_status_peer(void)
 {
     g_autoptr(GError) error = NULL;
     g_auto(QmpcSevStatus) status = {0};
-    g_autofree char *reply =
-        reply_with("\"switchover\": {", "\"peer\": {\"address\": \"tcp:b:1\", \"pdh-digest\": \"12ab\", "
-                                       "\"subject\": \"CN=b\", \"verified\": [\"tls\", \"new\", "
-                                       "\"pinned\"]}, \"switchover\": {");
+    g_autofree char *reply = reply_with(
+        "\"switchover\": {", "\"peer\": {\"address\": \"tcp:b:1\", \"pdh-digest\": \"12ab\", "
+                             "\"subject\": \"CN=b\", \"verified\": [\"tls\", \"new\", "
+                             "\"pinned\"]}, \"switchover\": {");
 
     g_assert_true(qmpc_sev_status_parse(SEV_REPLY, &status, &error));
     g_assert_false(status.peer.known);
