@@ -520,9 +520,9 @@ class Tampering(MigrationTest):
                 self.tampered_session(lambda pdh, at=at: guests.flip(pdh[40:80], 2084 - 40 + at))
 
     def test_flipped_policy(self):
-        # The minor version that the policy asks for, in front of the two lengths
+        # The minor version that the policy asks for, between sub-type and the two lengths
         lengths = (2084).to_bytes(4) + (128).to_bytes(4)
-        self.tampered_session(lambda pdh: guests.flip(bytes(4) + lengths, 0))
+        self.tampered_session(lambda pdh: guests.flip(b'\x02' + bytes(4) + lengths, 1))
 
     def test_flipped_pdh(self):
         self.tampered_session(lambda pdh: guests.flip(pdh[40:80], 0))
