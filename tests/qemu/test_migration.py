@@ -478,7 +478,7 @@ class Refuses(MigrationTest):
         dst = self.destination()
         self.start(src, dst)
         self.wait_status(src, 'failed')
-        self.assertLogged(dst, 'plain page for private memory pc.ram')
+        self.assertLogged(dst, 'before any SEV session, and an SEV guest takes none')
 
     def test_plain_guest_migrates_as_before(self):
         src = self.start_qemu('src', guests.still_args(self.dir))
