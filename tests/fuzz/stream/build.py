@@ -6,6 +6,7 @@ linked as it is. Needs clang with its runtime (libFuzzer).
 """
 
 import json
+import os
 import pathlib
 import shlex
 import subprocess
@@ -14,12 +15,13 @@ HERE = pathlib.Path(__file__).resolve().parent
 TARGETS = ('load', 'source')
 COMMON = ('guest', 'firmware')
 # What is looked into; the switch of stacks so that AddressSanitizer knows of it.
-INSTRUMENTED = ('migration/sev-', 'migration/ram.c', 'migration/qemu-file.c',
-                'util/coroutine-ucontext.c')
+INSTRUMENTED = ('migration/sev-', 'migration/ram.c', 'migration/qemu-file.c', 'migration/savevm.c',
+                'migration/migration.c', 'util/coroutine-ucontext.c')
 SANITIZE = 'address,undefined'
 FLAGS = ['-w', '-O1', '-g', '-fno-omit-frame-pointer', '-fno-sanitize-recover=all',
          '-DCONFIG_ASAN_IFACE_FIBER']
-WRAP = ('register_savevm_live', 'thread_pool_submit_co')
+WRAP = ('register_savevm_live', 'thread_pool_submit_co', 'vm_start', 'runstate_set',
+        'dirty_bitmap_mig_before_vm_start')
 
 
 class Build:
@@ -46,7 +48,7 @@ class Build:
         """QEMU's object files that are compiled anew, and what takes their place."""
         instead = {}
         for output, entry in self.commands.items():
-            source = entry['file'].removeprefix('../src/')
+            source = entry['file'].removeprefix('../').removeprefix('src/')
             if source.startswith(INSTRUMENTED):
                 result = self.output / (source.replace('/', '_') + '.o')
                 instead[output] = self.compile(entry['file'], options_of(entry), result)
@@ -55,7 +57,7 @@ class Build:
     def harness(self, name):
         """An object file of ours, compiled as migration's are."""
         entry = next(e for e in self.commands.values() if e['file'].endswith('/sev-migration.c'))
-        options = [*options_of(entry), '-iquote', '../src/migration', '-I.', '-Iqapi']
+        options = [*options_of(entry), '-iquote', os.path.dirname(entry['file']), '-I.', '-Iqapi']
         return self.compile(HERE / f'{name}.c', options, self.output / f'{name}.o')
 
     def link_arguments(self):
@@ -84,7 +86,8 @@ class Build:
 
 def options_of(entry):
     """The compiler's options of a file of QEMU, without its output."""
-    argv = shlex.split(entry['command'])[1:]
+    argv = shlex.split(entry['command'])
+    argv = argv[next(i for i, a in enumerate(argv) if a.startswith('-')):]
     for option in ('-MQ', '-MF', '-o', '-c'):
         at = argv.index(option)
         del argv[at:at + 2]

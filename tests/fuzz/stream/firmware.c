@@ -20,7 +20,7 @@
 
 #define FUZZ_PAGES (FUZZ_RAM_BYTES / FUZZ_PAGE)
 
-/* A platform is a row of this table; the high bit says that it has no return path. */
+/* A platform is a row of this table. */
 static const struct {
     CgsMigrationLimits limits;
     bool in_place;
@@ -50,7 +50,7 @@ static void set_shared(ConfidentialGuestSupport *cgs, RAMBlock *rb, unsigned lon
 void
 fuzz_firmware_reset(FuzzGuest state, uint8_t platform)
 {
-    const size_t row = (platform & 0x7f) % ARRAY_SIZE(platforms);
+    const size_t row = platform % ARRAY_SIZE(platforms);
 
     memset(&firmware, 0, offsetof(typeof(firmware), memory));
     firmware.state = state;

@@ -7,14 +7,14 @@
  * build), and a firmware that is a strict double (firmware.c). The input is what comes from the
  * network, byte by byte as on the wire, behind one byte that chooses the platform:
  *
- *   load    what the source sends: SEV commands and RAM sections       (load.c)
+ *   load    what the source sends, from the header of the stream on   (load.c)
  *   source  what the destination sends back over the return path       (source.c)
  *
  * Besides what the sanitizers find, each checks that private memory holds what the firmware has
  * decrypted and nothing else, and that the firmware was called as its interface demands.
  *
- * What is not here: other parts of the stream, which are QEMU's own; and the order of threads, for
- * the work of a worker thread is done at once, so that a finding can be repeated.
+ * What is not here: devices, of which the machine has none; and the order of threads, for the work
+ * of a worker thread is done at once, so that a finding can be repeated.
  */
 #ifndef SEVMIG_FUZZ_H
 #define SEVMIG_FUZZ_H
@@ -38,6 +38,9 @@ extern void *fuzz_ram_opaque;
 
 /* The target's own part of the start; the BQL is held and may be released. */
 void fuzz_start(void);
+
+/* The target is told that its vCPUs would run now. */
+void fuzz_guest_runs(void);
 
 /* A file to read the input from; one that forgets what is written. */
 QEMUFile *fuzz_input(const uint8_t *data, size_t size);

@@ -16,12 +16,17 @@ CORPUS = pathlib.Path(__file__).resolve().parent / 'corpus'
 RAM_PAGES = 64  # of the fuzzers' guest
 PAGE = 4096
 
-# migration/savevm.h, migration/ram.h, migration/sev-internal.h
-COMMAND, SECTION_PART, SECTION_FOOTER = 8, 2, 0x7e
-CMD_SEV = 12
-FLAG_EOS, FLAG_CONTINUE, FLAG_PAGE, FLAG_ENCRYPTED = 0x10, 0x20, 0x08, 0x100
+# migration/savevm.h, migration/savevm.c, migration/ram.h, migration/sev-internal.h
+FILE_MAGIC, FILE_VERSION = 0x5145564d, 3
+END, SECTION_START, SECTION_PART, VMDESC, CONFIGURATION, COMMAND, SECTION_FOOTER = \
+    0, 1, 2, 6, 7, 8, 0x7e
+OPEN_RETURN_PATH, PING, ADVISE, LISTEN, RUN, PACKAGED, COLO = 1, 2, 3, 4, 5, 7, 8
+CMD_SEV = RP_SEV = 0x5356
+FLAG_EOS, FLAG_CONTINUE, FLAG_MEM_SIZE, FLAG_PAGE, FLAG_ENCRYPTED = 0x10, 0x20, 4, 0x08, 0x800
 BLOCK = b'\x06pc.ram'
-RP_SEV, RP_IDENTITY, RP_ERROR = 8, 1, 2
+RP_IDENTITY, RP_ERROR = 1, 2
+HELLO = struct.pack('>IHI', 0x5345564d, 1, 0)
+HEADER = struct.pack('>IIBI', FILE_MAGIC, FILE_VERSION, CONFIGURATION, 4) + b'none'
 
 
 class Recorder(guests.Proxy):
@@ -100,8 +105,61 @@ def section(*records):
         struct.pack('>Q', FLAG_EOS) + struct.pack('>BI', SECTION_FOOTER, 2)
 
 
+def command(number, data=b''):
+    return struct.pack('>BHH', COMMAND, number, len(data)) + data
+
+
+def packaged(*inner):
+    inner = b''.join(inner)
+    return command(PACKAGED, struct.pack('>I', len(inner))) + inner
+
+
+def account(records, pages, *left_out):
+    """What was sent of the block, and the ranges that were not."""
+    return struct.pack('>Q', FLAG_ENCRYPTED) + BLOCK + \
+        struct.pack('>BQQI', 3, records, pages, len(left_out)) + \
+        b''.join(struct.pack('>QQ', *r) for r in left_out)
+
+
+def start(*blocks):
+    """The first section of RAM, which names the blocks."""
+    sizes = b''.join(bytes([len(name)]) + name + struct.pack('>Q', size) for name, size in blocks)
+    return struct.pack('>BI', SECTION_START, 2) + b'\3ram' + struct.pack('>II', 0, 4) + \
+        struct.pack('>Q', sum(size for _, size in blocks) | FLAG_MEM_SIZE) + sizes + \
+        struct.pack('>Q', FLAG_EOS) + struct.pack('>BI', SECTION_FOOTER, 2)
+
+
+def end():
+    return struct.pack('>BBI', END, VMDESC, 0)
+
+
 def load_seeds(stream):
-    keys = b''.join(commands(stream))
+    """Streams for the fuzzers' guest: keys from a real one, and what goes with them."""
+    opened = command(OPEN_RETURN_PATH)
+    blocks = (BLOCK[1:], RAM_PAGES * PAGE), (b'vram', PAGE)
+    keys = b''.join(commands(stream)) + start(*blocks)
+    seeds = records_seeds(stream, keys)
+    seeds['no-session'] = b'\0' + commands(stream)[0] + seeds.pop('no-session')
+    seeds = {name: seed[:1] + HEADER + opened + seed[1:] for name, seed in seeds.items()}
+    run = packaged(command(LISTEN), command(RUN))
+    one = section(record(some_pages(packets(stream, 1)[0], 0)), account(1, 1, (1, RAM_PAGES - 1)))
+    cut = section(account(1, 1, (1, RAM_PAGES - 1)))
+    return seeds | {
+        'no-return-path': b'\0' + HEADER + keys,
+        'complete': b'\0' + HEADER + opened + keys + one + end(),
+        'record-cut-out': b'\0' + HEADER + opened + keys + cut + end(),
+        'no-account': b'\0' + HEADER + opened + keys + end(),
+        'run-with-return-path': b'\0' + HEADER + opened + command(ADVISE) + run,
+        'run-without-return-path': b'\0' + HEADER + command(ADVISE) + run,
+        'run-in-a-session': b'\0' + HEADER + opened + keys + one + command(ADVISE) + run,
+        'plain-by-postcopy': b'\0' + HEADER + opened + command(PING, bytes(4)) +
+                             command(ADVISE, bytes(16)) + start(*blocks),
+        'colo': b'\0' + HEADER + opened + command(COLO) + start(*blocks),
+        'plain-guest': b'\0' + HEADER + opened + start(*blocks) + end(),
+    }
+
+
+def records_seeds(stream, keys):
     real = packets(stream, 2)
     one = some_pages(real[0], 1)
     return {
@@ -125,23 +183,30 @@ def load_seeds(stream):
             shared((8, 4, 1)), plain(BLOCK[1:], 9), shared((8, 2, 0)), plain(BLOCK[1:], 9)),
         'shared-by-none': b'\0' + keys + section(shared((8, 4, 1))),
         'shared-beyond': b'\2' + keys + section(shared((RAM_PAGES - 1, 2, 1))),
-        'no-session': b'\0' + commands(stream)[0] + section(record(one)),
-        'no-return-path': b'\x80' + keys,
+        'no-session': section(record(one)),
         'small-firmware': b'\1' + keys + section(record(one)),
         'large-firmware': b'\3' + keys + section(record(real[0])),
     }
 
 
+def message(sub_type, data, part=0, parts=1):
+    return struct.pack('>HHBHH', RP_SEV, 5 + len(data), sub_type, part, parts) + data
+
+
 def source_seeds(answers):
-    at = answers.index(struct.pack('>HHB', RP_SEV, 25, RP_IDENTITY))
-    limits = at + 5
-    sizes = struct.unpack_from('>III', answers, limits + 12)
-    identity = bytes(answers[at:limits + 24 + sum(sizes)])
-    error = struct.pack('>HHB', RP_SEV, 9, RP_ERROR) + b'no\x07guest'
+    at = answers.index(struct.pack('>H', RP_SEV))
+    size, = struct.unpack_from('>H', answers, at + 2)
+    identity = bytes(answers[at:at + 4 + size])
+    body = identity[9:]
+    error = message(RP_ERROR, b'no\x07guest')
 
     def with_limits(*values):
-        return identity[:5] + struct.pack('>III', *values) + identity[17:]
+        return message(RP_IDENTITY, HELLO + struct.pack('>III', *values) + body[22:])
     return {
+        'in-parts': b'\0' + message(RP_IDENTITY, body[:30], 0, 3) +
+                    message(RP_IDENTITY, body[30:99], 1, 3) + message(RP_IDENTITY, body[99:], 2, 3),
+        'parts-missing': b'\0' + message(RP_IDENTITY, body, 1, 2),
+        'unknown-feature': b'\0' + message(RP_IDENTITY, body[:6] + b'\x80' + body[7:]),
         'real': b'\0' + identity,
         'error-at-once': b'\0' + error,
         'error-later': b'\0' + identity + error,
