@@ -146,6 +146,18 @@ class Incoming(MigrationTest):
                 self.assertRefuses(header() + command(OPEN_RETURN_PATH) +
                                    command(SEV, b'\1' + hello), words, True)
 
+    def test_configuration(self):
+        """No memory is taken for what the stream only claims to bring."""
+        name = MACHINE.encode()
+        claims = struct.pack('>BB26sI', 5, 26, b'configuration/capabilities', 1) + b'\xff' * 4
+        for words, rest in (('configuration/length of the name', b'\xff' * 4),
+                            ('capabilities/number of capabilities',
+                             struct.pack('>I', len(name)) + name + claims)):
+            with self.subTest(words):
+                self.renew()
+                self.assertRefuses(struct.pack('>IIB', FILE_MAGIC, FILE_VERSION, CONFIGURATION) +
+                                   rest, words, True)
+
     def test_session_without_greeting(self):
         self.assertRefuses(header() + command(OPEN_RETURN_PATH) + command(SEV, b'\2' + bytes(12)),
                            'without SEV key exchange', True)
