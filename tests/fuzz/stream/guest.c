@@ -141,7 +141,7 @@ register_types(void)
 {
     type_register_static(&peer_type);
 }
-type_init(register_types)
+type_init(register_types);
 
 QEMUFile *
 fuzz_input(const uint8_t *data, size_t size)
