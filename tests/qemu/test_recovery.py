@@ -59,8 +59,8 @@ class Recovery(MigrationTest):
         """Pages must not come in by a way that does not ask for a packet."""
         src, dst = self.pair()
         self.set_capabilities(dst, 'xbzrle')
-        self.assertFails(src, dst, "destination: an SEV guest cannot be migrated with the "
-                         "capability 'xbzrle'")
+        self.assertQmpError("an SEV guest cannot be migrated with the capability 'xbzrle'",
+                            self.start, src, dst)
         self.assertRunsHere(src)
 
 
