@@ -184,6 +184,21 @@ sev_block_is_private(RAMBlock *rb)
     return rb == &machine.rb;
 }
 
+void
+sev_put_be64(GByteArray *buf, uint64_t value)
+{
+    const uint64_t be = cpu_to_be64(value);
+
+    g_byte_array_append(buf, (const uint8_t *)&be, sizeof(be));
+}
+
+void
+sev_account_record(RAMBlock *rb, uint64_t pages)
+{
+    g_assert_true(rb == &machine.rb);
+    g_assert_cmpuint(pages, ==, 0); /* a record of what is shared has none */
+}
+
 int
 sev_pages_collect_all(QEMUFile *f)
 {

@@ -213,7 +213,7 @@ list_end(Pair *pair)
 static void
 record_front(void)
 {
-    g_assert_cmpuint(stream_get_be64(), ==, 0x100); /* the block, RAM_SAVE_FLAG_ENCRYPTED */
+    g_assert_cmpuint(stream_get_be64(), ==, 0x800); /* the block, RAM_SAVE_FLAG_ENCRYPTED */
     g_assert_cmpuint(stream_get_byte(), ==, SEV_PAGES_SHARED);
 }
 
