@@ -34,6 +34,22 @@ def throttled(qemu):
     return [vcpu['throttled-us'] for vcpu in vcpus(qemu).values()]
 
 
+def work(qemu, vcpus=2):
+    """What each vCPU has written so often into the first page of its own."""
+    words = (qemu.qmp.cmd('human-monitor-command',
+                          command_line=f'xp /1hx {0x10000 + 0x8000 * i:#x}') for i in range(vcpus))
+    return [int(word.split(':')[1], 16) for word in words]
+
+
+def wait_work(test, qemu, vcpus=2):
+    """Wait until each vCPU has written again."""
+    deadline = time.monotonic() + harness.PATIENCE_S
+    start = work(qemu, vcpus)
+    while any(now == before for now, before in zip(work(qemu, vcpus), start)):
+        test.assertLess(time.monotonic(), deadline, 'the guest does not work')
+        time.sleep(0.02)
+
+
 def wait_busy(test, qemu, n):
     """Wait until n vCPUs have run for a while."""
     deadline = time.monotonic() + harness.PATIENCE_S

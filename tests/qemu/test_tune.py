@@ -16,6 +16,7 @@ DEFAULTS = {
     'sync-interval-ms': 0,
     'switchover': 'auto',
     'hold-sending': False,
+    'pause': False,
     'lease-ms': 0,
     'lease-remaining-ms': 0,
 }
@@ -159,7 +160,7 @@ class Arguments(Tuned):
 
     def test_lease_needed(self):
         for arguments in ({'vcpu-throttle': 0}, {'vcpu-throttles': []}, {'hold-sending': False},
-                          {'switchover': 'auto'}):
+                          {'switchover': 'auto'}, {'pause': False}):
             # Whether or not a lease is held already.
             for lease in ({}, {'lease-ms': 60000}):
                 self.src.qmp.execute('x-sev-migration-tune', lease)
@@ -248,6 +249,152 @@ class Lease(Tuned):
         self.wait_status(self.src, 'completed')
         self.assertEqual(self.query()['tune'], self.defaults())
         self.assertQmpError('No migration is running', tune, self.src)
+
+
+class Pause(Tuned):
+    """No vCPU runs, for no longer than the lease."""
+
+    def pause(self, **more):
+        values = tune(self.src, **{'pause': True, 'switchover': 'hold', 'lease_ms': 60000} | more)
+        self.assertIs(values['pause'], True)
+
+    def assertStands(self):
+        time.sleep(0.1)  # a vCPU that is told runs to its next look
+        work = busy.work(self.src)
+        time.sleep(0.3)
+        self.assertEqual(busy.work(self.src), work)
+
+    def test_until_false(self):
+        self.pause()
+        self.assertStands()
+        self.assertEqual(self.src.qmp.cmd('query-status')['status'], 'running')
+        self.assertIs(tune(self.src, pause=False, lease_ms=60000)['pause'], False)
+        busy.wait_work(self, self.src)
+        self.assertUnthrottled()
+
+    def test_counted(self):
+        before = busy.throttled(self.src)
+        self.pause()
+        started_s = time.monotonic()
+        time.sleep(0.5)
+        standing = busy.throttled(self.src)
+        tune(self.src, pause=False, lease_ms=60000)
+        busy.wait_work(self, self.src)
+        most_us = (time.monotonic() - started_s + 1) * 1e6
+        for first, then, last in zip(before, standing, busy.throttled(self.src)):
+            self.assertGreater(then - first, 400000)
+            self.assertGreaterEqual(last, then)
+            self.assertLess(last - first, most_us)
+
+    def test_lease_expires(self):
+        """Nobody says anything after it."""
+        self.pause(lease_ms=1000)
+        self.assertStands()
+        self.src.qmp.take_event('X_SEV_MIGRATION_LEASE_EXPIRED')
+        busy.wait_work(self, self.src)
+        self.assertEqual(self.query()['tune'], self.defaults())
+        self.assertUnthrottled()
+
+    def test_lease_renewed(self):
+        self.pause(lease_ms=2000)
+        for _ in range(5):
+            time.sleep(0.6)
+            self.assertIs(tune(self.src)['pause'], True)
+        self.assertStands()
+
+    def test_throttled_besides(self):
+        """It goes before the percentages, and they apply again after it."""
+        self.pause(vcpu_throttle=50, vcpu_throttles=[{'cpu-index': 1, 'percentage': 0}])
+        self.assertStands()
+        self.assertEqual([v['throttle'] for v in busy.vcpus(self.src).values()], [50, 0])
+        tune(self.src, vcpu_throttle=60, lease_ms=60000)
+        self.assertStands()
+        tune(self.src, pause=False, lease_ms=60000)
+        busy.wait_work(self, self.src)
+        first = busy.throttled(self.src)
+        busy.wait_busy(self, self.src, 2)
+        last = busy.throttled(self.src)
+        self.assertGreater(last[0], first[0])
+        self.assertEqual(last[1], first[1])
+
+    def test_stop_and_cont(self):
+        """They are the client's, and neither ends a pause nor is undone by its end."""
+        self.pause()
+        self.src.qmp.cmd('stop')
+        stopped = busy.throttled(self.src)
+        time.sleep(0.2)
+        self.assertEqual(busy.throttled(self.src), stopped)
+        self.src.qmp.cmd('cont')
+        self.assertEqual(self.src.qmp.cmd('query-status')['status'], 'running')
+        self.assertStands()
+        self.src.qmp.cmd('stop')
+        tune(self.src, pause=False, lease_ms=60000)
+        self.assertStands()
+        self.assertEqual(self.src.qmp.cmd('query-status')['status'], 'paused')
+        self.src.qmp.cmd('cont')
+        busy.wait_work(self, self.src)
+
+    def test_started_into_a_pause(self):
+        """Not one instruction."""
+        self.src.qmp.cmd('stop')
+        self.pause()
+        work = busy.work(self.src)
+        self.src.qmp.cmd('cont')
+        time.sleep(0.3)
+        self.assertEqual(busy.work(self.src), work)
+
+    def test_reset(self):
+        self.pause()
+        self.src.qmp.cmd('system_reset')
+        self.src.qmp.take_event('RESET')
+        self.assertStands()
+        tune(self.src, pause=False, lease_ms=60000)
+        busy.wait_work(self, self.src)
+
+    def test_plugged(self):
+        """Nothing can be, while a migration runs."""
+        self.pause()
+        self.assertQmpError('migrating', self.src.qmp.cmd, 'device_add',
+                            driver='max-x86_64-cpu', id='more', socket_id=2, core_id=0,
+                            thread_id=0, node_id=0)
+        self.assertStands()
+
+    def test_cancelled(self):
+        self.pause()
+        self.assertStands()
+        self.src.qmp.cmd('migrate_cancel')
+        self.wait_status(self.src, 'cancelled')
+        busy.wait_work(self, self.src)
+
+    def test_failed(self):
+        self.pause()
+        self.assertStands()
+        self.dst.child.kill()
+        self.wait_status(self.src, 'failed')
+        busy.wait_work(self, self.src)
+
+    def test_completed(self):
+        """The destination knows nothing of it."""
+        self.pause()
+        self.assertStands()
+        work = busy.work(self.src)
+        tune(self.src, switchover='now', lease_ms=60000)
+        self.wait_status(self.src, 'completed')
+        self.assertEqual(busy.work(self.src), work)
+        busy.wait_work(self, self.dst)
+        self.assertEqual(self.query()['tune'], self.defaults())
+
+    def test_completes_by_itself(self):
+        """What stands dirties nothing."""
+        self.pause(switchover='auto')
+        self.wait_status(self.src, 'completed')
+        busy.wait_work(self, self.dst)
+
+
+class PauseOneThread(Pause):
+    """vCPUs that share a thread stand together."""
+
+    thread = 'single'
 
 
 class Stages(harness.TestCase):
