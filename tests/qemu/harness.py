@@ -5,6 +5,7 @@ SEVMIG_QEMU and SEVMIG_SWPSP name the binaries; without them the build tree's ar
 Everything a test starts is ended, by process id, when the test ends.
 """
 
+import contextlib
 import ctypes
 import json
 import os
@@ -126,6 +127,23 @@ class Qmp:
 def _die_with_parent():
     """In the child: a test that is killed leaves nothing behind."""
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
+
+def _ptrace(request, pid):
+    if ctypes.CDLL(None, use_errno=True).ptrace(request, pid, None, None) != 0:
+        raise OSError(ctypes.get_errno(), f'ptrace({request:#x}, {pid})')
+
+
+@contextlib.contextmanager
+def halted_thread(pid):
+    """A child's first thread does not run, while its others do."""
+    _ptrace(0x4206, pid)  # PTRACE_SEIZE
+    try:
+        _ptrace(0x4207, pid)  # PTRACE_INTERRUPT
+        os.waitpid(pid, 0)
+        yield
+    finally:
+        _ptrace(17, pid)  # PTRACE_DETACH
 
 
 class Process:

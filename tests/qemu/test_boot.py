@@ -11,10 +11,12 @@ import test_migration
 import tiny
 
 
-class Boot(test_migration.MigrationTest):
+LOAD = 'pattern=hot rate=500 verify=20000 beat=20'
 
-    def verify(self, src_psp=(), batch_pages=4):
-        args = tiny.args(self.dir, 'pattern=hot rate=500 verify=20000 beat=20', ram_mib=32)
+
+class Verified(test_migration.MigrationTest):
+
+    def verify(self, args, src_psp=(), batch_pages=4):
         here, there = (tiny.Serial(self.dir / f'{name}.serial') for name in ('src', 'dst'))
         scale = ('--time-scale', '20')
         src = self.source([*args, *here.args], psp_args=(*scale, *src_psp))
@@ -30,13 +32,19 @@ class Boot(test_migration.MigrationTest):
         there.wait_verified()
         self.assertGreater(there.beats[-1].work_pages, first.work_pages)
 
+
+class Boot(Verified):
+
+    def args(self):
+        return tiny.args(self.dir, LOAD, ram_mib=32)
+
     def test_verifies_its_memory(self):
         """SeaBIOS and multiboot; the guest writes and verifies while it is migrated."""
-        self.verify()
+        self.verify(self.args())
 
     def test_verifies_fragmented_memory(self):
         """Packets that are refused and cut do not overtake newer content of their pages."""
-        self.verify(('--contiguity', 'fragmented:3:3'), batch_pages=256)
+        self.verify(self.args(), ('--contiguity', 'fragmented:3:3'), batch_pages=256)
 
 
 class Probe(harness.TestCase):

@@ -368,6 +368,16 @@ class Ends(MigrationTest):
                     self.assertLogged(dst, f'sev0: {op} failed: INVALID_PARAM (0x16)')
                 self.assertRunsHere(src, 'prelaunch')
 
+    def test_policy_other(self):
+        """What query-sev tells of an incoming guest's policy is true."""
+        src = self.source(policy=0x1)
+        self.assertFails(src, self.destination(), [
+            'the guest has the policy 0x1, but the sev-guest object here has 0x0'])
+        self.assertRunsHere(src, 'prelaunch')
+        dst = self.destination(name='same', policy=0x1)
+        self.complete(src, dst)
+        self.assertEqual(dst.qmp.cmd('query-sev')['policy'], 0x1)
+
     def test_policy_nosend(self):
         src = self.source(policy=0x8)
         self.assertFails(src, self.destination(), 'SEND_START failed: POLICY_FAILURE (0x07)')
@@ -522,16 +532,17 @@ class Tampering(MigrationTest):
     def test_flipped_policy(self):
         # The minor version that the policy asks for, between sub-type and the two lengths
         lengths = (2084).to_bytes(4) + (128).to_bytes(4)
-        self.tampered_session(lambda pdh: guests.flip(b'\x02' + bytes(4) + lengths, 1))
+        self.tampered_session(lambda pdh: guests.flip(b'\x02' + bytes(4) + lengths, 1),
+                              policy=0x10 << 24)
 
     def test_flipped_pdh(self):
         self.tampered_session(lambda pdh: guests.flip(pdh[40:80], 0))
 
-    def tampered_session(self, make_tamper):
+    def tampered_session(self, make_tamper, policy=0):
         self.renew()
         src = self.source()
         tamper = make_tamper(base64.b64decode(src.qmp.cmd('query-sev-capabilities')['pdh']))
-        dst = self.destination()
+        dst = self.destination(policy=policy)
         self.assertFails(src, dst, 'destination: sev0: RECEIVE_START failed: ', tamper=tamper)
         self.assertTrue(tamper.done)
         self.assertLogged(dst, 'sev0: RECEIVE_START failed: ')

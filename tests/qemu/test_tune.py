@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """x-sev-migration-tune: what it accepts, what it refuses, how long its values last."""
 
+import os
+import pathlib
 import socket
 import time
 import unittest
@@ -389,6 +391,44 @@ class Pause(Tuned):
         self.pause(switchover='auto')
         self.wait_status(self.src, 'completed')
         busy.wait_work(self, self.dst)
+
+
+class WithoutMainLoop(Tuned):
+    """The main loop does not run; whoever is to end a stun there cannot."""
+
+    def cpu_s(self):
+        """CPU time of the threads that run vCPUs."""
+        ticks = 0
+        for thread in self.threads:
+            stat = pathlib.Path(f'/proc/{self.src.child.pid}/task/{thread}/stat').read_text()
+            ticks += sum(int(word) for word in stat.rpartition(')')[2].split()[11:13])
+        return ticks / os.sysconf('SC_CLK_TCK')
+
+    def assertEnds(self, after_s, **arguments):
+        """What is withheld from the vCPUs is theirs again after that long."""
+        self.threads = {cpu['thread-id'] for cpu in self.src.qmp.cmd('query-cpus-fast')}
+
+        def check():
+            tune(self.src, **arguments)
+            with harness.halted_thread(self.src.child.pid):
+                time.sleep(after_s)
+                before_s = self.cpu_s()
+                time.sleep(1)
+                self.assertGreater(self.cpu_s() - before_s, 0.1)
+        self.attempts(check, 3)
+
+    def test_pause(self):
+        self.assertEnds(2, pause=True, lease_ms=1000)
+
+    def test_stun(self):
+        self.assertEnds(2, vcpu_throttle=90, throttle_slice_us=100000, lease_ms=60000)
+
+    def test_lease_within_a_stun(self):
+        self.assertEnds(2, vcpu_throttle=99, throttle_slice_us=100000, lease_ms=1000)
+
+
+class WithoutMainLoopOneThread(WithoutMainLoop):
+    thread = 'single'
 
 
 class PauseOneThread(Pause):
