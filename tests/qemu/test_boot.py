@@ -47,6 +47,20 @@ class Boot(Verified):
         self.verify(self.args(), ('--contiguity', 'fragmented:3:3'), batch_pages=256)
 
 
+class CpuModel(harness.TestCase):
+
+    def test_names_what_the_guest_is_told(self):
+        """The CPUID bits by which a guest knows that it may be migrated are features as others."""
+        qemu = self.start_qemu('cpu', ['-accel', 'tcg', '-machine', 'none'])
+        model = qemu.qmp.cmd('query-cpu-model-expansion', type='full', model={'name': 'max'})
+        for name in 'kvm-hc-map-gpa-range', 'kvm-migration-control':
+            self.assertIs(model['model']['props'][name], False)
+
+    def test_older_machine(self):
+        """Has them off, and starts."""
+        self.start_qemu('old', ['-accel', 'tcg', '-machine', 'pc-q35-9.2', '-S'])
+
+
 class Probe(harness.TestCase):
     """What libvirt asks a QEMU without a machine, with the firmware at its default place."""
 

@@ -408,14 +408,19 @@ class WithoutMainLoop(Tuned):
         """What is withheld from the vCPUs is theirs again after that long."""
         self.threads = {cpu['thread-id'] for cpu in self.src.qmp.cmd('query-cpus-fast')}
 
+        def worked_s(wall_s):
+            before_s = self.cpu_s()
+            time.sleep(wall_s)
+            return self.cpu_s() - before_s
+
         def check():
-            tune(self.src, **arguments)
+            tune(self.src, switchover='hold', **arguments)
+            time.sleep(0.3)  # the first slice is over
             with harness.halted_thread(self.src.child.pid):
+                self.assertLess(worked_s(0.2), 0.05, 'not within a stun')
                 time.sleep(after_s)
-                before_s = self.cpu_s()
-                time.sleep(1)
-                self.assertGreater(self.cpu_s() - before_s, 0.1)
-        self.attempts(check, 3)
+                self.assertGreater(worked_s(1), 0.1)
+        self.attempts(check, 5)
 
     def test_pause(self):
         self.assertEnds(2, pause=True, lease_ms=1000)

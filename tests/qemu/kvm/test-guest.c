@@ -165,6 +165,42 @@ test_silent_guest(void)
     host_free(host);
 }
 
+/* Nor is a guest that has been told taken in. */
+static void
+test_deaf_destination(void)
+{
+    Pair pair;
+    Error *err = NULL;
+
+    pair_init(&pair, PAGE, 0, NULL);
+    must(pair_send_start(&pair, &err), &err);
+    sev_kvm_free(pair.destination.kvm);
+    pair.destination.kvm = sev_kvm_new("sev0", host_fd(pair.to), 0, NULL, true, false);
+    refused(ops->receive_start(guest_cgs(&pair.destination), &pair.session, &err), &err, "sev0: ",
+            "KVM_CAP_EXIT_HYPERCALL", "KVM_CAP_X86_USER_SPACE_MSR", NULL);
+    g_assert_cmpuint(host_count(pair.to, KVM_SEV_RECEIVE_START), ==, 0);
+    pair_clear(&pair);
+}
+
+/* KVM flushes no caches before it has the firmware read what the guest wrote. */
+static void
+test_incoherent_processor(void)
+{
+    Pair pair;
+    Error *err = NULL;
+
+    pair_init(&pair, PAGE, 0, NULL);
+    g_assert_true(sev_kvm_set_migration_control(pair.source.kvm, KVM_MIGRATION_READY));
+    g_assert_true(ops->can_send(guest_cgs(&pair.source), NULL));
+    sev_kvm_set_incoherent(pair.source.kvm);
+    refused(ops->can_send(guest_cgs(&pair.source), &err), &err, "sev0: ", "SME_COHERENT",
+            "cannot be sent from here", NULL);
+    sev_kvm_set_incoherent(pair.destination.kvm); /* may receive all the same */
+    must(pair_send_start(&pair, &err), &err);
+    must(ops->receive_start(guest_cgs(&pair.destination), &pair.session, &err), &err);
+    pair_clear(&pair);
+}
+
 /* The guest's firmware, which is not RAM, is private once it has been encrypted. */
 static void
 test_private_firmware(void)
@@ -338,6 +374,8 @@ add_guest_tests(void)
     g_test_add_func("/guest/unplugged", test_unplugged);
     g_test_add_func("/guest/ready", test_ready);
     g_test_add_func("/guest/silent", test_silent_guest);
+    g_test_add_func("/guest/deaf-destination", test_deaf_destination);
+    g_test_add_func("/guest/incoherent", test_incoherent_processor);
     g_test_add_func("/guest/firmware", test_private_firmware);
     g_test_add_func("/stream/list", test_list);
     g_test_add_func("/stream/format", test_list_format);
