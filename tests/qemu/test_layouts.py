@@ -17,6 +17,9 @@ TWO_CELLS = ['-object', 'memory-backend-ram,id=cell0,size={first}M',
              '-object', 'memory-backend-ram,id=cell1,size={second}M',
              '-numa', 'node,nodeid=0,cpus=0,memdev=cell0', '-numa', 'node,nodeid=1,memdev=cell1']
 
+# As libvirt has it: the first block is the machine's own, and the smaller one.
+OWN_RAM = ['-object', 'memory-backend-ram,id=own,size=32M', '-M', 'memory-backend=own']
+
 
 def cells(first, second):
     return [arg.format(first=first, second=second) for arg in TWO_CELLS]
@@ -61,8 +64,8 @@ class Layouts(MigrationTest):
 
     def test_dimm(self):
         """Larger than what the machine has; the loader takes no more at once than that."""
-        self.moves(['-m', '32,slots=2,maxmem=1G', '-object', 'memory-backend-ram,id=dimm,size=64M',
-                    '-device', 'pc-dimm,id=dimm0,memdev=dimm'],
+        self.moves(['-m', '32,slots=2,maxmem=1G', *OWN_RAM, '-object',
+                    'memory-backend-ram,id=dimm,size=64M', '-device', 'pc-dimm,id=dimm0,memdev=dimm'],
                    (MIB, 31 * MIB), (PLUGGED, 32 * MIB), (PLUGGED + 32 * MIB, 32 * MIB))
 
     def test_nvdimm(self):
@@ -85,7 +88,7 @@ class Layouts(MigrationTest):
 
     def test_virtio_mem(self):
         """Nothing of it is plugged until the guest's driver asks."""
-        self.moves(['-m', '32,slots=2,maxmem=1G', '-object',
+        self.moves(['-m', '32,slots=2,maxmem=1G', *OWN_RAM, '-object',
                     'memory-backend-ram,id=vmem,size=128M', '-device',
                     'virtio-mem-pci,id=vmem0,memdev=vmem,requested-size=64M'], (MIB, 31 * MIB))
 
@@ -133,12 +136,19 @@ class Running(test_boot.Verified):
 
     def test_busy(self):
         """The guest that works and says nothing: it runs on at either end."""
-        args = [*busy.args(self.dir, vcpus=1, ram_mib=48), *cells(16, 32)]
-        src, dst = self.start_sev_pair(args)
-        busy.wait_busy(self, src, 1)
-        self.migrate(src, dst)
-        self.wait_status(src, 'completed')
-        busy.wait_work(self, dst, 1)
+        plugged = [*OWN_RAM, '-object', 'memory-backend-ram,id=more,size=128M', '-device']
+        for machine, ram_mib, layout in (
+                ('pc', 48, cells(16, 32)), ('q35', 48, cells(16, 32)),
+                ('q35', '32,slots=4,maxmem=1G', [*plugged, 'pc-dimm,id=dimm,memdev=more']),
+                ('q35', '32,slots=4,maxmem=1G', [*plugged, 'virtio-mem-pci,id=vmem,memdev=more'])):
+            with self.subTest(machine=machine, layout=layout[-1]):
+                self.renew()
+                src, dst = self.start_sev_pair([*busy.args(self.dir, vcpus=1, ram_mib=ram_mib),
+                                                '-M', machine, *layout])
+                busy.wait_busy(self, src, 1)
+                self.migrate(src, dst)
+                self.wait_status(src, 'completed')
+                busy.wait_work(self, dst, 1)
 
 
 if __name__ == '__main__':
