@@ -12,7 +12,8 @@
 
 #define INTERVAL_NS 200000000LL
 
-ssize_t gnutls_record_send(gnutls_session_t session, const void *data, size_t size)
+ssize_t
+gnutls_record_send(gnutls_session_t session, const void *data, size_t size)
 {
     static ssize_t (*send)(gnutls_session_t, const void *, size_t);
     static long long last_ns;

@@ -176,8 +176,8 @@ test_deaf_destination(void)
     must(pair_send_start(&pair, &err), &err);
     sev_kvm_free(pair.destination.kvm);
     pair.destination.kvm = sev_kvm_new("sev0", host_fd(pair.to), 0, NULL, true, false);
-    refused(ops->receive_start(guest_cgs(&pair.destination), &pair.session, &err), &err, "sev0: ",
-            "KVM_CAP_EXIT_HYPERCALL", "KVM_CAP_X86_USER_SPACE_MSR", NULL);
+    refused(ops->receive_start(guest_cgs(&pair.destination), &pair.session, &err), &err,
+            "sev0: ", "KVM_CAP_EXIT_HYPERCALL", "KVM_CAP_X86_USER_SPACE_MSR", NULL);
     g_assert_cmpuint(host_count(pair.to, KVM_SEV_RECEIVE_START), ==, 0);
     pair_clear(&pair);
 }
