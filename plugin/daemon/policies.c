@@ -69,7 +69,7 @@ sevmig_policies_reload(SevmigPolicies *self, guint *count, GError **error)
         sevmig_log(SEVMIG_MESSAGE_POLICY_FAULT, NULL, "%s", line);
     }
     sevmig_log(SEVMIG_MESSAGE_POLICIES_NOT_RELOADED, NULL,
-               "policies not reloaded, %u stay in force: %s",
+               "policies not loaded, %u of before, or that ship, are in force: %s",
                sevmig_policy_store_count(self->store), local->message);
     g_free(self->error);
     self->error = g_utf8_make_valid(local->message, -1);

@@ -15,6 +15,7 @@ struct SevmigPolicyStore {
     char *vendor_dir;
     char *ceiling_file;
     GArray *entries; /* of SevmigPolicyEntry, in the order of sevmig_policy_store_list() */
+    gboolean loaded; /* a whole set is in force, or was */
     SevmigCeiling *ceiling;
 };
 
@@ -203,26 +204,38 @@ sevmig_policy_store_snapshot(const SevmigPolicyStore *self)
     return copy;
 }
 
+/* Takes the entries of both, and the ceiling. */
+static void
+put_in_force(SevmigPolicyStore *self, GArray *upper, GArray *lower, SevmigCeiling *ceiling)
+{
+    g_array_unref(self->entries);
+    self->entries = overlay(upper, lower);
+    add_built_in(self->entries);
+    g_array_sort(self->entries, compare_entries);
+    if (self->ceiling)
+        sevmig_ceiling_free(self->ceiling);
+    self->ceiling = ceiling;
+}
+
 gboolean
 sevmig_policy_store_reload(SevmigPolicyStore *self, GPtrArray *issues, GError **error)
 {
     g_autoptr(GPtrArray) own = sevmig_policy_issues_new();
     g_autoptr(SevmigCeiling) ceiling = load_ceiling(self->ceiling_file, own);
     g_autoptr(GArray) upper = load_directory(self->admin_dir, own);
+    guint before = own->len;
     g_autoptr(GArray) lower = load_directory(self->vendor_dir, own);
 
     if (own->len > 0) {
+        /* At a start there is no older set; what ships is one by itself. */
+        if (!self->loaded && own->len == before)
+            put_in_force(self, entries_new(), g_steal_pointer(&lower), g_steal_pointer(&ceiling));
         sevmig_issues_to_error(own, 0, SEVMIG_ERROR_INVALID, error);
         sevmig_issues_move(own, issues);
         return FALSE;
     }
-    g_array_unref(self->entries);
-    self->entries = overlay(g_steal_pointer(&upper), g_steal_pointer(&lower));
-    add_built_in(self->entries);
-    g_array_sort(self->entries, compare_entries);
-    if (self->ceiling)
-        sevmig_ceiling_free(self->ceiling);
-    self->ceiling = g_steal_pointer(&ceiling);
+    put_in_force(self, g_steal_pointer(&upper), g_steal_pointer(&lower), g_steal_pointer(&ceiling));
+    self->loaded = TRUE;
     return TRUE;
 }
 

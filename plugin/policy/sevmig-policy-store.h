@@ -16,7 +16,7 @@ typedef struct SevmigPolicyStore SevmigPolicyStore;
 
 /*
  * An empty store; NULL for a path means the one chosen when this was built. Directories and the
- * ceiling file may be missing. Until a reload has succeeded it holds the built-in `default` alone.
+ * ceiling file may be missing. Until something is read it holds the built-in `default` alone.
  */
 SevmigPolicyStore *sevmig_policy_store_new(const char *admin_dir, const char *vendor_dir,
                                            const char *ceiling_file);
@@ -27,8 +27,10 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(SevmigPolicyStore, sevmig_policy_store_free)
  * reloaded. Free with sevmig_policy_store_free(). */
 SevmigPolicyStore *sevmig_policy_store_snapshot(const SevmigPolicyStore *self);
 
-/* Reads everything anew. On failure nothing has changed, all that is wrong is appended to `issues`
- * (may be NULL), and `error` carries the first and says how many more there are. */
+/* Reads everything anew. On failure nothing has changed, but that, until one has succeeded, the
+ * vendor's directory alone (and the ceiling) is in force if no fault is in it. All that is wrong is
+ * appended to `issues` (may be NULL), and `error` carries the first and says how many more there
+ * are. */
 gboolean sevmig_policy_store_reload(SevmigPolicyStore *self, GPtrArray *issues, GError **error);
 
 /* Policies in force. */

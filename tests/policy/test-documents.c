@@ -289,8 +289,8 @@ test_varied(void)
 static void
 test_varied_absurd(void)
 {
-    g_autoptr(SevmigPolicy) policy = sevmig_policy_parse(
-        "<policy xmlns='urn:sevmig:policy:1' name='p'/>", -1, "p", NULL, NULL);
+    g_autoptr(SevmigPolicy) policy =
+        sevmig_policy_parse("<policy xmlns='urn:sevmig:policy:1' name='p'/>", -1, "p", NULL, NULL);
     SevmigControlParams params = *sevmig_policy_params(policy);
     g_autoptr(GError) error = NULL;
 

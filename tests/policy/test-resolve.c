@@ -101,6 +101,38 @@ test_default(Fixture *self, gconstpointer data)
     g_assert_null(resolution->problem);
 }
 
+/* An attribute's "&amp;" is a character as any other, in the domain, in the policy, and when shown.
+ */
+static void
+test_ampersand(Fixture *self, gconstpointer data)
+{
+    static const char xml[] =
+        "<domain><name>R&amp;D build</name><metadata>"
+        "<nova:instance xmlns:nova='http://openstack.org/xmlns/libvirt/nova/1.1'>"
+        "<nova:flavor name='a&amp;b'><nova:extraSpecs><nova:extraSpec "
+        "name='sevmig:class'>x&lt;y&amp;z"
+        "</nova:extraSpec></nova:extraSpecs></nova:flavor></nova:instance></metadata></domain>";
+    g_autoptr(SevmigPolicy) again = NULL;
+    g_autofree char *shown = NULL, *twice = NULL;
+
+    add(self, "rnd",
+        POLICY("rnd",
+               "<match priority='60'><domain name='R&amp;D *'/><domain name='R&#38;E'/></match>"));
+    add(self, "flavor",
+        POLICY("flavor", "<match priority='50'><nova flavor='a?b'><extra-spec name='sevmig:class' "
+                         "value='x&lt;y&amp;z'/></nova></match>"));
+    expect(self, xml,
+           "* rnd match: matches with priority 60 and 1 condition\n"
+           "flavor match: matches with priority 50 and 2 conditions, but rnd has priority 60\n"
+           "default default: rnd comes first\n");
+    shown = sevmig_policy_to_xml(sevmig_policy_store_lookup(self->store, "rnd"));
+    g_assert_nonnull(strstr(shown, "name=\"R&amp;D *\""));
+    g_assert_nonnull(strstr(shown, "name=\"R&amp;E\""));
+    again = sevmig_policy_parse(shown, -1, "again", NULL, NULL);
+    twice = sevmig_policy_to_xml(again);
+    g_assert_cmpstr(twice, ==, shown);
+}
+
 static void
 test_named(Fixture *self, gconstpointer data)
 {
@@ -495,6 +527,7 @@ main(int argc, char **argv)
         void (*test)(Fixture *, gconstpointer);
     } tests[] = {
         {"/policy/resolve/default", test_default},
+        {"/policy/resolve/ampersand", test_ampersand},
         {"/policy/resolve/named", test_named},
         {"/policy/resolve/unknown-warn", test_unknown_warn},
         {"/policy/resolve/unknown-refuse", test_unknown_refuse},

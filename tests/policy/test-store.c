@@ -3,7 +3,7 @@
 #include <sys/stat.h>
 
 #include "policy-test.h"
-#include "sevmig-policy-store.h"
+#include "sevmig-policy-store-internal.h"
 
 #define NS "xmlns='urn:sevmig:policy:1'"
 #define POLICY(name, inside) "<policy " NS " name='" name "'>" inside "</policy>"
@@ -261,6 +261,45 @@ test_lint_directory(Fixture *self, gconstpointer data)
     g_assert_false(sevmig_policy_lint("/nonexistent/file.xml", issues));
 }
 
+/* At a start there is no older set: what ships is in force, and nothing of the other directory,
+ * until that is good. */
+static void
+test_bad_at_start(Fixture *self, gconstpointer data)
+{
+    test_write(self->admin, "broken.xml", "<policy");
+    test_write(self->admin, "mine.xml", POLICY("mine", ""));
+    test_write(self->vendor, "default.xml",
+               POLICY("default", "<goals><downtime>200</downtime></goals>"));
+    test_write(self->vendor, "gentle.xml", POLICY("gentle", ""));
+    test_write(self->admin, "limits",
+               "<ceiling " NS "><throttle><ceiling>40</ceiling></throttle></ceiling>");
+    g_assert_false(sevmig_policy_store_reload(self->store, NULL, NULL));
+    g_assert_cmpuint(sevmig_policy_store_count(self->store), ==, 2);
+    g_assert_nonnull(sevmig_policy_store_lookup(self->store, "gentle"));
+    g_assert_null(sevmig_policy_store_lookup(self->store, "mine"));
+    g_assert_nonnull(sevmig_policy_store_ceiling(self->store));
+    g_assert_cmpuint(
+        sevmig_policy_params(sevmig_policy_store_lookup(self->store, "default"))->downtime_goal_us,
+        ==, 200000);
+    test_write(self->admin, "broken.xml", POLICY("mended", ""));
+    reload(self);
+    g_assert_cmpuint(sevmig_policy_store_count(self->store), ==, 4);
+    test_write(self->admin, "broken.xml", "<policy");
+    g_assert_false(sevmig_policy_store_reload(self->store, NULL, NULL));
+    g_assert_cmpuint(sevmig_policy_store_count(self->store), ==, 4);
+}
+
+/* Nor is half of what ships in force where a fault is in that. */
+static void
+test_bad_shipped(Fixture *self, gconstpointer data)
+{
+    test_write(self->vendor, "broken.xml", "<policy");
+    test_write(self->vendor, "gentle.xml", POLICY("gentle", ""));
+    g_assert_false(sevmig_policy_store_reload(self->store, NULL, NULL));
+    g_assert_null(sevmig_policy_store_lookup(self->store, "gentle"));
+    g_assert_nonnull(sevmig_policy_store_lookup(self->store, "default"));
+}
+
 int
 main(int argc, char **argv)
 {
@@ -277,6 +316,8 @@ main(int argc, char **argv)
         {"/policy/store/huge", test_huge},
         {"/policy/store/bad-ceiling", test_bad_ceiling},
         {"/policy/store/lint-directory", test_lint_directory},
+        {"/policy/store/bad-at-start", test_bad_at_start},
+        {"/policy/store/bad-shipped", test_bad_shipped},
     };
 
     g_test_init(&argc, &argv, NULL);
