@@ -80,6 +80,20 @@ read_xml(const char *path, GError **error)
     return NULL;
 }
 
+/* Whoever reads a domain's XML does not know what it was read from. */
+static void
+name_file(GError *error, const char *path)
+{
+    static const char unnamed[] = "domain XML:";
+    const char *rest = error->message + strlen(unnamed);
+    if (!g_str_has_prefix(error->message, unnamed))
+        return;
+    char *message =
+        g_strdup_printf("%s:%s", strcmp(path, "-") == 0 ? "standard input" : path, rest);
+    g_free(error->message);
+    error->message = message;
+}
+
 static GVariant *
 explain_by_files(const Cli *cli, const char *xml, GError **error)
 {
@@ -112,10 +126,14 @@ explain_xml(Cli *cli, Explanation *to, GError **error)
             (cli->bus == NULL || remote_is_absent(problem)))
             to->files = "sevmigd does not run";
     }
-    if (to->files != NULL)
-        to->answer = explain_by_files(cli, xml->str, error);
-    else if (to->answer == NULL)
+    if (to->files != NULL) {
+        g_clear_error(&problem);
+        to->answer = explain_by_files(cli, xml->str, &problem);
+    }
+    if (to->answer == NULL) {
+        name_file(problem, explain->xml);
         g_propagate_error(error, g_steal_pointer(&problem));
+    }
     return to->answer != NULL;
 }
 

@@ -82,12 +82,13 @@ class Explain(unittest.TestCase):
         with tempfile.TemporaryDirectory() as directory:
             bad = pathlib.Path(directory) / "bad.xml"
             for content, expected in (
-                    (b"", "domain XML:1:1: the document is empty; expected XML"),
-                    (b"<domain>", "domain XML:1:9: not well-formed XML"),
+                    (b"", f"{bad}:1:1: the document is empty; expected XML"),
+                    (b"<domain>", f"{bad}:1:9: not well-formed XML"),
                     (b"<network/>", "element <network>; expected <domain>"),
                     (b"<!DOCTYPE domain []><domain/>", "a document type declaration is not allowed"),
                     (b"\xff<domain/>", f"{bad}: not text"), (b"<domain/>\0", f"{bad}: not text"),
-                    (b" " * (1024 * 1024 + 1), "domain XML: too large; domain XML has at most 1048576 bytes")):
+                    (b"<domain><name>a</name></domain>\n<domain/>\n", f"{bad}:2:1: not well-formed XML"),
+                    (b" " * (1024 * 1024 + 1), f"{bad}: too large; domain XML has at most 1048576 bytes")):
                 with self.subTest(content[:20]):
                     bad.write_bytes(content)
                     self.assertIn(expected, self.fails(1, "--xml", str(bad), *PLACES))
