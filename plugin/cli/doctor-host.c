@@ -102,10 +102,26 @@ check_hook(Doctor *self)
                "\"systemctl reload libvirtd\", or virtqemud: it looks for hooks then");
 }
 
+/* Neither is wrong; the administrator should know which it is. */
+static void
+check_incoming(Doctor *self)
+{
+    GStatBuf st;
+    gboolean strict =
+        g_stat(SEVMIG_INCOMING_STRICT_FILE, &st) == 0 || (errno != ENOENT && errno != ENOTDIR);
+    checks_add(self->checks, "incoming", CHECK_GOOD,
+               strict ? "refused if it cannot be checked: " SEVMIG_INCOMING_STRICT_FILE
+                      : "let in if it cannot be checked within 3 s and 1 MiB, unless it says no; "
+                        "\"touch " SEVMIG_INCOMING_STRICT_FILE "\" has it refused",
+               "");
+}
+
 static void
 check_state(Doctor *self)
 {
-    static const char mend[] = "\"chown -R " USER ": " SEVMIG_STATE_DIR "\", and make room there";
+    /* Not -R: what that user may put there would be root's hand elsewhere. */
+    static const char mend[] = "\"chown -h " USER ": " SEVMIG_STATE_DIR
+                               "\", move files there that are not that user's away, and make room";
     GStatBuf st;
     struct statvfs fs;
     g_autofree char *found = NULL;
@@ -149,6 +165,7 @@ doctor_check_host(Doctor *self)
 {
     check_firmware(self);
     check_hook(self);
+    check_incoming(self);
     check_state(self);
     check_clock(self);
 }

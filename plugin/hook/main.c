@@ -7,7 +7,9 @@
  * `reconnect` kills a running guest). So the operations that are looked at stand in a table, and
  * without a row there it is over before anything is read. Where there is one, a deadline covers
  * all that follows; libvirt is never called; nothing goes to stdout, which would change the domain;
- * and what cannot be judged is let through, unless the domain itself says otherwise.
+ * and what cannot be judged is let through, unless the domain itself says otherwise, or the host's
+ * administrator: his word is asked for before anything of the domain is read, for who sends it may
+ * make it as slow to read as he likes.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -18,6 +20,7 @@
 #include <syslog.h>
 #include <unistd.h>
 
+#include "sevmig-config.h"
 #include "sevmig-hook.h"
 #include "sevmig-policy-issue.h"
 
@@ -40,20 +43,34 @@ static const Checked checked[] = {
 #define REFUSE_TEXT                                                                                \
     "sevmig: the check took too long, and the domain's metadata says on-failure=\"refuse\"\n"
 
-static volatile sig_atomic_t strict;
+#define HOST_TEXT                                                                                  \
+    "sevmig: the check took too long, and " SEVMIG_INCOMING_STRICT_FILE                            \
+    " has what cannot be checked refused\n"
+
+/* What is done and said at the deadline. */
+typedef struct {
+    int status;
+    const char *text;
+    gsize length;
+} Late;
+
+static const Late late_let = {EXIT_LET, LET_TEXT, sizeof LET_TEXT - 1};
+static const Late late_refuse = {EXIT_REFUSE, REFUSE_TEXT, sizeof REFUSE_TEXT - 1};
+static const Late late_host = {EXIT_REFUSE, HOST_TEXT, sizeof HOST_TEXT - 1};
+static const Late *volatile late = &late_let;
 
 /* What it is too late for may be that nobody reads stderr: so not a word where that would block. */
 static void
 on_deadline(int signal_number)
 {
     struct pollfd errors = {.fd = STDERR_FILENO, .events = POLLOUT};
+    const Late *now = late;
     ssize_t ignored = 0;
 
     if (poll(&errors, 1, 0) == 1)
-        ignored = strict ? write(STDERR_FILENO, REFUSE_TEXT, sizeof REFUSE_TEXT - 1)
-                         : write(STDERR_FILENO, LET_TEXT, sizeof LET_TEXT - 1);
+        ignored = write(STDERR_FILENO, now->text, now->length);
     (void)ignored;
-    _exit(strict ? EXIT_REFUSE : EXIT_LET);
+    _exit(now->status);
 }
 
 #ifdef SEVMIG_HOOK_TESTING
@@ -63,7 +80,7 @@ static gboolean hang_when_strict;
 static void
 be_strict(void)
 {
-    strict = 1;
+    late = &late_refuse;
 #ifdef SEVMIG_HOOK_TESTING
     while (hang_when_strict)
         pause();
@@ -153,18 +170,14 @@ check(const char *name, const SevmigHookPaths *paths)
     gsize size = 0;
     g_autofree char *xml = read_input(SEVMIG_DOMAIN_MAX_BYTES, &size);
     int failure = xml ? 0 : errno;
-    g_autofree char *shown = sevmig_quote(name);
-    SevmigHookVerdict verdict = {0};
-    int status;
+    SevmigHookVerdict verdict = xml ? sevmig_hook_judge(name, xml, size, paths, be_strict)
+                                    : sevmig_hook_judge_nothing(name, paths, g_strerror(failure));
+    int status = verdict.refuse ? EXIT_REFUSE : EXIT_LET;
 
-    if (xml)
-        verdict = sevmig_hook_judge(name, xml, size, paths, be_strict);
-    else
-        verdict.text = g_strdup_printf("sevmig: domain %s: the domain XML cannot be read: %s; "
-                                       "letting it come",
-                                       shown, g_strerror(failure));
-    status = verdict.refuse ? EXIT_REFUSE : EXIT_LET;
-    strict = status;
+    if (!verdict.refuse)
+        late = &late_let;
+    else if (late == &late_let)
+        late = &late_refuse;
     if (verdict.text)
         report(verdict.text);
     sevmig_hook_verdict_clear(&verdict);
@@ -184,6 +197,8 @@ testing_overrides(SevmigHookPaths *paths)
     paths->vendor_dir = g_strdup(getenv("SEVMIG_TEST_VENDOR_DIR"));
     paths->ceiling_file = g_strdup(getenv("SEVMIG_TEST_CEILING"));
     paths->device = g_strdup(getenv("SEVMIG_TEST_DEVICE"));
+    if (getenv("SEVMIG_TEST_STRICT_FILE") != NULL)
+        paths->strict_file = g_strdup(getenv("SEVMIG_TEST_STRICT_FILE"));
     return deadline_ms ? (unsigned)atoi(deadline_ms) : DEADLINE_MS;
 }
 #endif
@@ -191,7 +206,7 @@ testing_overrides(SevmigHookPaths *paths)
 int
 main(int argc, char **argv)
 {
-    static SevmigHookPaths paths = {.device = DEVICE};
+    static SevmigHookPaths paths = {.device = DEVICE, .strict_file = SEVMIG_INCOMING_STRICT_FILE};
     unsigned deadline_ms = DEADLINE_MS;
 
     if (!is_checked(argc, argv))
@@ -200,6 +215,8 @@ main(int argc, char **argv)
     deadline_ms = testing_overrides(&paths);
 #endif
     prepare_process();
+    if (sevmig_hook_is_strict(&paths))
+        late = &late_host;
     start_deadline(deadline_ms);
     return check(argv[1], &paths);
 }

@@ -12,6 +12,14 @@ sevmig_hook_verdict_clear(SevmigHookVerdict *verdict)
     g_clear_pointer(&verdict->text, g_free);
 }
 
+gboolean
+sevmig_hook_is_strict(const SevmigHookPaths *paths)
+{
+    struct stat info;
+
+    return stat(paths->strict_file, &info) == 0 || (errno != ENOENT && errno != ENOTDIR);
+}
+
 /* One line for a person: libvirt puts stderr into its own error. */
 static char *
 say(const char *name, gboolean refuse, const char *text)
@@ -77,16 +85,38 @@ judge_resolution(const char *name, const SevmigResolution *resolution, const cha
     return (SevmigHookVerdict){0};
 }
 
+/* Nothing is known of what it needs. */
+static SevmigHookVerdict
+judge_unread(const char *name, const SevmigHookPaths *paths, const char *problem)
+{
+    g_autofree char *text = NULL;
+
+    if (!sevmig_hook_is_strict(paths))
+        return verdict(name, FALSE, problem);
+    text = g_strdup_printf("%s, and %s has what cannot be checked refused", problem,
+                           paths->strict_file);
+    return verdict(name, TRUE, text);
+}
+
 /* This process has no older set to fall back to: with unreadable policies, what the domain asks for
  * cannot be honoured, and its metadata says what that means. */
 static SevmigHookVerdict
-judge_unloaded(const char *name, const SevmigResolution *carried, const GError *error)
+judge_unloaded(const char *name, const SevmigHookPaths *paths, const SevmigResolution *carried,
+               const GError *error)
 {
     g_autofree char *text =
         g_strdup_printf("the policies of this host cannot be read: %s", error->message);
     gboolean strict = carried->has_metadata && carried->on_failure == SEVMIG_ON_FAILURE_REFUSE;
 
-    return verdict(name, strict, text);
+    return strict ? verdict(name, TRUE, text) : judge_unread(name, paths, text);
+}
+
+SevmigHookVerdict
+sevmig_hook_judge_nothing(const char *name, const SevmigHookPaths *paths, const char *why)
+{
+    g_autofree char *text = g_strdup_printf("the domain XML cannot be read: %s", why);
+
+    return judge_unread(name, paths, text);
 }
 
 SevmigHookVerdict
@@ -101,15 +131,15 @@ sevmig_hook_judge(const char *name, const char *xml, gsize size, const SevmigHoo
     g_autoptr(SevmigResolution) resolution = NULL;
 
     if (!carried)
-        return verdict(name, FALSE, error->message);
+        return judge_unread(name, paths, error->message);
     if (!carried->has_sev)
         return (SevmigHookVerdict){0};
     if (carried->has_metadata && carried->on_failure == SEVMIG_ON_FAILURE_REFUSE)
         strict();
     if (!sevmig_policy_store_reload(store, NULL, &error))
-        return judge_unloaded(name, carried, error);
+        return judge_unloaded(name, paths, carried, error);
     resolution = sevmig_policy_resolve(store, xml, (gssize)size, &error);
     if (!resolution)
-        return verdict(name, FALSE, error->message);
+        return judge_unread(name, paths, error->message);
     return judge_resolution(name, resolution, paths->device);
 }

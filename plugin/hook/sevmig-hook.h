@@ -12,7 +12,13 @@ typedef struct {
     const char *vendor_dir;
     const char *ceiling_file;
     const char *device; /* of the SEV firmware */
+    const char *strict_file;
 } SevmigHookPaths;
+
+/* Whether the administrator has what cannot be checked refused: that file is there, or it cannot be
+ * told whether it is. Says nothing of the domain, so it can be asked before anything of it is read.
+ */
+gboolean sevmig_hook_is_strict(const SevmigHookPaths *paths);
 
 typedef struct {
     gboolean refuse;
@@ -26,6 +32,9 @@ typedef void (*SevmigHookStrictFunc)(void);
  * sevmig_hook_verdict_clear(). */
 SevmigHookVerdict sevmig_hook_judge(const char *name, const char *xml, gsize size,
                                     const SevmigHookPaths *paths, SevmigHookStrictFunc strict);
+/* The same where there is no XML, for the reason `why`. */
+SevmigHookVerdict sevmig_hook_judge_nothing(const char *name, const SevmigHookPaths *paths,
+                                            const char *why);
 void sevmig_hook_verdict_clear(SevmigHookVerdict *verdict);
 
 #endif

@@ -19,6 +19,7 @@ host_set_up(Host *host, gconstpointer data)
     host->admin = g_build_filename(host->root, "admin", NULL);
     host->vendor = g_build_filename(host->root, "vendor", NULL);
     host->ceiling = g_build_filename(host->root, "ceiling.xml", NULL);
+    host->strict = g_build_filename(host->root, "incoming-strict", NULL);
     host->device = g_strdup("/dev/null"); /* a character device, as /dev/sev is */
     g_assert_cmpint(g_mkdir(host->admin, 0700), ==, 0);
     g_assert_cmpint(g_mkdir(host->vendor, 0700), ==, 0);
@@ -51,6 +52,7 @@ host_tear_down(Host *host, gconstpointer data)
     g_free(host->vendor);
     g_free(host->ceiling);
     g_free(host->device);
+    g_free(host->strict);
 }
 
 void
@@ -60,6 +62,7 @@ set_up_launcher(GSubprocessLauncher *launcher, const Host *host, const char *dea
     g_subprocess_launcher_setenv(launcher, "SEVMIG_TEST_VENDOR_DIR", host->vendor, TRUE);
     g_subprocess_launcher_setenv(launcher, "SEVMIG_TEST_CEILING", host->ceiling, TRUE);
     g_subprocess_launcher_setenv(launcher, "SEVMIG_TEST_DEVICE", host->device, TRUE);
+    g_subprocess_launcher_setenv(launcher, "SEVMIG_TEST_STRICT_FILE", host->strict, TRUE);
     g_subprocess_launcher_setenv(launcher, "SEVMIG_TEST_DEADLINE_MS", deadline_ms, TRUE);
 }
 

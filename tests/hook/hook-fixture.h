@@ -25,6 +25,7 @@ typedef struct {
     char *vendor;
     char *ceiling;
     char *device;
+    char *strict; /* not there until a test makes it */
 } Host;
 
 typedef struct {

@@ -379,6 +379,46 @@ test_unreadable_input(Host *host, gconstpointer data)
                     "letting it come\n");
 }
 
+#define STRICT_WORDS ", and %s has what cannot be checked refused"
+
+/* A refusal that says so, and why. */
+static void
+expect_strict(const Host *host, Outcome outcome, const char *why)
+{
+    g_autofree char *errors = outcome.errors;
+    g_autofree char *words = g_strdup_printf(STRICT_WORDS, host->strict);
+
+    g_assert_cmpint(outcome.status, ==, 1);
+    g_assert_nonnull(strstr(errors, "may not come here: "));
+    g_assert_nonnull(strstr(errors, why));
+    g_assert_nonnull(strstr(errors, words));
+}
+
+/* The administrator's word is before whatever the domain is made of: too long, no XML, beyond what
+ * this host can read. What can be checked is judged as ever. */
+static void
+test_strict_host(Host *host, gconstpointer data)
+{
+    static const char *const arguments[] = {"vm", "migrate", "begin", "-", NULL};
+    g_autofree char *large = g_strnfill((1 << 20) + 1, ' ');
+    g_autoptr(GSubprocess) child = NULL;
+
+    put(host->root, "incoming-strict", "");
+    expect_strict(host, incoming(host, large), "too large");
+    expect_strict(host, incoming(host, "<domain>"), "not well-formed XML");
+    expect_strict(host, incoming(host, ""), "the document is empty");
+    expect(incoming(host, DOMAIN(SEV NAMED("known", ""))), 0, NULL);
+    expect(incoming(host, DOMAIN("")), 0, NULL);
+    put(host->admin, "bad.xml", "<policy");
+    expect_strict(host, incoming(host, DOMAIN(SEV)), "the policies of this host cannot be read");
+    child = start(host, "SEVMIG_HOOK_TESTING", arguments, "200");
+    g_assert_true(g_output_stream_write_all(g_subprocess_get_stdin_pipe(child), "<domain>", 8, NULL,
+                                            NULL, NULL));
+    g_assert_true(g_output_stream_flush(g_subprocess_get_stdin_pipe(child), NULL, NULL));
+    g_assert_true(g_subprocess_wait(child, NULL, NULL));
+    g_assert_cmpint(g_subprocess_get_exit_status(child), ==, 1);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -402,6 +442,7 @@ main(int argc, char **argv)
         {"/hook/large", test_large},
         {"/hook/stalled-input", test_stalled_input},
         {"/hook/stalled-strict", test_stalled_strict},
+        {"/hook/strict-host", test_strict_host},
         {"/hook/deaf-reader", test_deaf_reader},
         {"/hook/odd-files", test_odd_files},
         {"/hook/installed", test_installed},

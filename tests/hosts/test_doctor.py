@@ -14,8 +14,8 @@ from scene import (ADMIN_POLICIES, HostCase, ask_bus, daemon_pid, end_polkit, ki
 
 HOOK = "/etc/libvirt/hooks/qemu.d/sevmig"
 QEMU = "/usr/lib/sevmig/qemu-system-x86_64"
-CHECKS = ["libvirt", "patched QEMU", "SEV in libvirt", "certificates", "firmware", "hook", "records", "clock", "platform",
-          "migratable", "peers", "bus", "polkit", "sevmigd", "policies"]
+CHECKS = ["libvirt", "patched QEMU", "SEV in libvirt", "certificates", "firmware", "hook", "incoming", "records", "clock",
+          "platform", "migratable", "peers", "bus", "polkit", "sevmigd", "policies"]
 
 
 class Doctor(HostCase):

@@ -11,10 +11,10 @@ strict(void)
 {
 }
 
-int
-LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+static void
+take(const uint8_t *data, size_t size)
 {
-    const SevmigHookPaths paths = {"", "", "", "/dev/null"};
+    const SevmigHookPaths paths = {"", "", "", "/dev/null", "/nonexistent"};
     SevmigHookVerdict verdict = sevmig_hook_judge("vm", (const char *)data, size, &paths, strict);
 
     if (verdict.text != NULL)
@@ -22,5 +22,14 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     else
         g_assert_false(verdict.refuse);
     sevmig_hook_verdict_clear(&verdict);
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    double began_s = fuzz_cpu_s();
+
+    take(data, size);
+    g_assert_cmpfloat(fuzz_cpu_s() - began_s, <, FUZZ_MOST_CALLER_S);
     return 0;
 }
