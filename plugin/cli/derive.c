@@ -341,8 +341,8 @@ derive_play(DerivedRecord *record, const SevmigSimScenario *scenario, SevmigSimR
     sevmig_sim_run(scenario, &run, result);
     record->cpu_s += thread_cpu_s() - began_s;
     if (result->given_up && record->refused == NULL)
-        record->refused = g_strdup_printf("playing it takes more than %g s of CPU time",
-                                          DERIVE_MOST_CPU_S);
+        record->refused =
+            g_strdup_printf("playing it takes more than %g s of CPU time", DERIVE_MOST_CPU_S);
     return !result->given_up;
 }
 
@@ -386,8 +386,7 @@ check_policy(DerivedRecord *record)
     g_autoptr(SevmigPolicy) policy = derive_policy(record, &problem);
 
     if (policy == NULL)
-        record->refused =
-            g_strdup_printf("no policy may be like its own: %s", problem->message);
+        record->refused = g_strdup_printf("no policy may be like its own: %s", problem->message);
 }
 
 static const char *

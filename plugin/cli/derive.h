@@ -38,8 +38,8 @@ typedef struct {
  * the file cannot be read to its end.
  */
 DerivedRecord *derive_record(const char *path, GError **error);
-/* Plays it under a controller's parameters, which need not be those on record. FALSE, and the record
- * is refused: it has taken more than DERIVE_MOST_CPU_S. */
+/* Plays it under a controller's parameters, which need not be those on record. FALSE, and the
+ * record is refused: it has taken more than DERIVE_MOST_CPU_S. */
 gboolean derive_play(DerivedRecord *record, const SevmigSimScenario *scenario,
                      SevmigSimResult *result);
 

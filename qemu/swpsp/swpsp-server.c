@@ -32,7 +32,8 @@
 /* How late the timer may be expected to be, at most; see timer_arm(). */
 #define LATENESS_MAX_US 100
 
-/* A sleep shorter than what setting and taking a timer costs makes the answer late, not punctual. */
+/* A sleep shorter than what setting and taking a timer costs makes the answer late, not punctual.
+ */
 #define SHORTEST_SLEEP_US 20
 
 typedef struct {
@@ -41,7 +42,7 @@ typedef struct {
     SwpspClientStats *stats;
     uint64_t id;
     pid_t pid;
-    bool control; /* of the control socket */
+    bool control;      /* of the control socket */
     unsigned requests; /* queued or being served */
     size_t bytes;      /* of their payloads */
 } Client;

@@ -38,7 +38,8 @@ SwpspServer *swpsp_server_new(SwpspFirmware *firmware, const SwpspServerConfig *
 /* The most address space a server may need. */
 size_t swpsp_server_memory_bytes(unsigned max_clients);
 
-/* Takes over a connected, non-blocking socket, as if it had come by that of the firmware or of control. */
+/* Takes over a connected, non-blocking socket, as if it had come by that of the firmware or of
+ * control. */
 void swpsp_server_accept(SwpspServer *server, int fd, bool control);
 
 /* Lets the sockets appear, listening. */

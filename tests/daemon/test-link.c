@@ -313,9 +313,10 @@ test_link_freed_while_opening(void)
 static void
 assert_uuid_before_name(virConnectPtr connection, const char *uuid)
 {
-    g_autofree char *xml = g_strdup_printf("<domain type='test'><name>%s</name><memory>1024</memory>"
-                                           "<os><type>hvm</type></os></domain>",
-                                           uuid);
+    g_autofree char *xml =
+        g_strdup_printf("<domain type='test'><name>%s</name><memory>1024</memory>"
+                        "<os><type>hvm</type></os></domain>",
+                        uuid);
     virDomainPtr namesake = virDomainDefineXML(connection, xml);
     g_autofree char *described = sevmig_outgoing_describe(connection, uuid, NULL);
 

@@ -44,7 +44,7 @@ test_delay(void)
     g_autoptr(SwpspClient) second = server_client(&a);
     g_byte_array_unref(server_call(second, SWPSP_OP_HELLO, NULL, 0));
     server_control(&a, "{\"command\":\"fault\",\"op\":\"PDH_CERT_EXPORT\",\"kind\":\"delay\","
-                           "\"delay-ms\":400}");
+                       "\"delay-ms\":400}");
     const int64_t start_us = g_get_monotonic_time();
     ask(first, SWPSP_OP_PDH_CERT_EXPORT);
     /* Not before the first one is being served. */
@@ -74,8 +74,7 @@ test_hang(void)
     g_autoptr(SwpspClient) bystander = server_client(&a);
     g_autoptr(SwpspClient) victim = server_client(&a);
     SwpspClient *leaver = server_client(&a);
-    server_control(&a,
-                   "{\"command\":\"fault\",\"op\":\"PDH_CERT_EXPORT\",\"kind\":\"hang\"}");
+    server_control(&a, "{\"command\":\"fault\",\"op\":\"PDH_CERT_EXPORT\",\"kind\":\"hang\"}");
     ask(victim, SWPSP_OP_PDH_CERT_EXPORT);
     g_assert_false(readable(victim, 100));
     ask(bystander, SWPSP_OP_HELLO);
@@ -103,8 +102,7 @@ test_hang_client_gone(void)
     server_start(&a, server_fast);
     g_autoptr(SwpspClient) bystander = server_client(&a);
     SwpspClient *victim = server_client(&a);
-    server_control(&a,
-                   "{\"command\":\"fault\",\"op\":\"PDH_CERT_EXPORT\",\"kind\":\"hang\"}");
+    server_control(&a, "{\"command\":\"fault\",\"op\":\"PDH_CERT_EXPORT\",\"kind\":\"hang\"}");
     ask(victim, SWPSP_OP_PDH_CERT_EXPORT);
     g_assert_false(readable(victim, 100));
     swpsp_client_free(victim);
@@ -127,7 +125,7 @@ test_crash(void)
     uint8_t session[SWPSP_SESSION_SIZE];
     const uint32_t handle = server_sending_guest(client, client, session);
     server_control(&a, "{\"command\":\"fault\",\"op\":\"SEND_UPDATE_DATA\",\"kind\":\"crash\","
-                           "\"after\":1}");
+                       "\"after\":1}");
     g_autoptr(GByteArray) page = server_one_page(handle);
     g_byte_array_unref(server_call(client, SWPSP_OP_SEND_UPDATE_DATA, page->data, page->len));
     enum swpsp_status answer;

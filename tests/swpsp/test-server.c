@@ -192,8 +192,7 @@ test_noise(void)
 
     server_start(&a, server_fast);
     for (unsigned i = 0; i < 200; i++) {
-        g_autoptr(SwpspClient) client =
-            i / 4 % 2 ? server_control_client(&a) : server_client(&a);
+        g_autoptr(SwpspClient) client = i / 4 % 2 ? server_control_client(&a) : server_client(&a);
         uint8_t noise[512];
         const size_t len = (size_t)g_test_rand_int_range(1, sizeof(noise));
         for (size_t j = 0; j < len; j++)

@@ -10,7 +10,22 @@
 
 #include <glib.h>
 #include <stdint.h>
+#include <time.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* Where the input is a caller's: seconds of CPU time, half of the lease that has to be renewed
+ * meanwhile; with sanitizers, which only make it stricter. */
+#define FUZZ_MOST_CALLER_S 1.0
+
+/* Of this thread. */
+static inline double
+fuzz_cpu_s(void)
+{
+    struct timespec now = {0};
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
 
 #endif

@@ -16,7 +16,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         size_t len = MIN((size_t)(data[1] | data[2] << 8), size - 3);
         g_auto(SwpspAnswer) answer = {0};
 
-        swpsp_firmware_execute(platform.firmware, 1, data[0], data + 3, len, &answer);
+        swpsp_firmware_execute(platform.firmware, 1, data[0], len > 0 ? data + 3 : NULL, len,
+                               &answer);
         data += 3 + len;
         size -= 3 + len;
     }
