@@ -7,7 +7,8 @@
  */
 #include "fuzz.h"
 
-#include <fcntl.h>
+#include <glib/gstdio.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -32,13 +33,29 @@ typedef struct {
     int clients[CLIENTS];
 } Run;
 
+static Run run;
+static char *dir; /* with the identity and the sockets */
+
+static void
+clean_up(void)
+{
+    static const char *const names[] = {"state/identity", "state", ""};
+
+    swpsp_server_free(run.server);
+    for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+        g_autofree char *path = g_build_filename(dir, names[i], NULL);
+
+        (void)g_remove(path);
+    }
+}
+
 static const char *
 directory(void)
 {
-    static char *dir;
-
-    if (dir == NULL)
+    if (dir == NULL) {
         dir = g_dir_make_tmp("fuzz-XXXXXX", NULL);
+        atexit(clean_up);
+    }
     return dir;
 }
 
@@ -158,7 +175,6 @@ answers(Run *self)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static Run run;
     double began_s = fuzz_cpu_s();
 
     if (run.server == NULL)
