@@ -69,7 +69,7 @@ fill(const ForecastInputs *inputs, guint seed, double load, double slower,
     g_strlcpy(scenario->name, "forecast", sizeof(scenario->name));
     scenario->seed = seed;
     scenario->pages = (guint64)inputs->inputs[INPUT_PAGES].value;
-    scenario->vcpus = (guint)CLAMP(inputs->inputs[INPUT_VCPUS].value, 1, SEVMIG_SIM_MAX_VCPUS);
+    scenario->vcpus = (guint)MAX(inputs->inputs[INPUT_VCPUS].value, 1);
     scenario->writers =
         inputs->has_load ? MIN(scenario->writers, scenario->vcpus) : scenario->vcpus;
     scenario->page_us = CLAMP(page_us, LEAST_PAGE_US, MOST_PAGE_US);

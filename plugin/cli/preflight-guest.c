@@ -57,6 +57,23 @@ check_sev_policy(Preflight *self, const SevmigXmlNode *domain)
     }
 }
 
+/* Beyond it neither sevmigd nor the forecast can reckon. */
+static void
+check_size(Preflight *self, const SevmigDomain *domain)
+{
+    const SevmigXmlNode *vcpu = child(domain->doc->root, "vcpu");
+    g_autofree char *text = vcpu != NULL ? sevmig_xml_text(vcpu) : g_strdup("1");
+    guint64 vcpus = g_ascii_strtoull(text, NULL, 10);
+    g_autofree char *memory = text_bytes(domain->memory_bytes);
+    g_autofree char *most = text_bytes((guint64)SEVMIG_SIM_MAX_MIB << 20);
+    g_autofree char *found = g_strdup_printf("%" G_GUINT64_FORMAT " vCPUs, %s", vcpus, memory);
+    g_autofree char *mend = g_strdup_printf("sevmigd steers guests of at most %u vCPUs and %s; "
+                                            "larger ones migrate, but as without it",
+                                            SEVMIG_MAX_VCPUS, most);
+    gboolean fits = vcpus <= SEVMIG_MAX_VCPUS && domain->memory_bytes >> 20 <= SEVMIG_SIM_MAX_MIB;
+    checks_add(self->checks, "size", fits ? CHECK_GOOD : CHECK_BAD, found, mend);
+}
+
 /* KVM learns from the guest which of its pages are encrypted; QEMU shows to nobody whether. */
 static void
 check_guest_agrees(Preflight *self, const SevmigXmlNode *domain)
@@ -239,6 +256,7 @@ preflight_check_guest(Preflight *self, const SevmigDomain *domain, gboolean copi
         check_sev_policy(self, root);
         check_guest_agrees(self, root);
     }
+    check_size(self, domain);
     check_devices(self, child(root, "devices"));
     if (is_remote(self)) {
         checks_add(self->checks, "disks", CHECK_NOTE, "libvirt is on another host",

@@ -11,6 +11,21 @@
 /* A tune that QEMU refuses this often in a row is dropped: it would be refused for ever. */
 #define MOST_REFUSALS 5u
 
+/* What QEMU tells of the further ones would be lost, and what is decided without them wrong. */
+static void
+session_check_size(SevmigSession *self, const QmpcSevStatus *status)
+{
+    g_autofree char *note = NULL;
+
+    if (!self->steers || status->n_vcpus <= SEVMIG_MAX_VCPUS)
+        return;
+    note = g_strdup_printf("this guest has %zu vCPUs, guests of at most %u are steered",
+                           status->n_vcpus, SEVMIG_MAX_VCPUS);
+    sevmig_session_observe(self, note);
+    self->could = FALSE;
+    self->forgoes = TRUE; /* what has been set meanwhile */
+}
+
 /* TRUE if there is no point in asking again. */
 static gboolean
 session_call_failed(SevmigSession *self, const GError *error)
@@ -89,6 +104,7 @@ session_called(GObject *source_object, GAsyncResult *result, gpointer user_data)
     if (self->ops != NULL && self->state != SEVMIG_STATE_ENDED) {
         sevmig_session_clock(self, g_get_monotonic_time());
         if (ok) {
+            session_check_size(self, &status);
             sevmig_steering_take(self->steering, &status);
             sevmig_session_peer(self, &status.peer);
             self->sampled_us = g_get_monotonic_time();

@@ -39,7 +39,7 @@ static const char *const on_stalls[] = {"continue", "relax", "pause", "abort", N
 #define LOAD "load" /* and "load 2" .. : offsets are those of a phase */
 
 static const Key keys[] = {
-    {"guest", "memory-mib", KIND_UINT64, AT(pages), MIB_PAGES, 1, 1 << 20, NULL},
+    {"guest", "memory-mib", KIND_UINT64, AT(pages), MIB_PAGES, 1, SEVMIG_SIM_MAX_MIB, NULL},
     {"guest", "vcpus", KIND_GUINT, AT(vcpus), 1, 1, SEVMIG_SIM_MAX_VCPUS, NULL},
     {"guest", "writers", KIND_GUINT, AT(writers), 1, 1, SEVMIG_SIM_MAX_VCPUS, NULL},
     {"guest", "reports-vcpu-dirty", KIND_GBOOLEAN, AT(reports_vcpu_dirty), 1, 0, 1, NULL},
@@ -48,9 +48,9 @@ static const Key keys[] = {
     {"guest", "slack-us", KIND_DOUBLE, AT(slack_us), 1, 0, 1e5, NULL},
     {LOAD, "from-s", KIND_DOUBLE, OF_PHASE(from_s), 1, 0, 1e7, NULL},
     {LOAD, "pattern", KIND_WORD, OF_PHASE(pattern), 1, 0, 0, patterns},
-    {LOAD, "first-mib", KIND_UINT64, OF_PHASE(first_page), MIB_PAGES, 0, 1 << 20, NULL},
-    {LOAD, "working-set-mib", KIND_UINT64, OF_PHASE(working_set_pages), MIB_PAGES, 0, 1 << 20,
-     NULL},
+    {LOAD, "first-mib", KIND_UINT64, OF_PHASE(first_page), MIB_PAGES, 0, SEVMIG_SIM_MAX_MIB, NULL},
+    {LOAD, "working-set-mib", KIND_UINT64, OF_PHASE(working_set_pages), MIB_PAGES, 0,
+     SEVMIG_SIM_MAX_MIB, NULL},
     {LOAD, "zipf-exponent", KIND_DOUBLE, OF_PHASE(zipf_exponent), 1, 0.1, 3, NULL},
     {LOAD, "writes-per-s", KIND_DOUBLE, OF_PHASE(writes_per_s), 1, 0, 1e8, NULL},
     {LOAD, "pace", KIND_WORD, OF_PHASE(pace), 1, 0, 0, paces},

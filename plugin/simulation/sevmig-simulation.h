@@ -17,7 +17,8 @@
 #include "sevmig-control.h"
 
 #define SEVMIG_SIM_PAGE_BYTES 4096
-#define SEVMIG_SIM_MAX_VCPUS 64
+#define SEVMIG_SIM_MAX_VCPUS SEVMIG_MAX_VCPUS
+#define SEVMIG_SIM_MAX_MIB (16u << 20) /* of memory: 16 TiB, as 2^32 pages */
 #define SEVMIG_SIM_MAX_PHASES 4
 
 #define SEVMIG_SIM_ERROR (sevmig_sim_error_quark())

@@ -23,7 +23,7 @@ UUID = "1b6f0b5e-4cb2-4d25-9a8c-8b1a6d0a2f11"
 OTHER = "9d0c1e55-6f0a-4c8e-8a55-0f2f4a1b7c10"
 NODE = """<node>
   <domain type='test'>
-    <name>db-1</name><uuid>{uuid}</uuid><memory unit='MiB'>256</memory><vcpu>1</vcpu>
+    <name>db-1</name><uuid>{uuid}</uuid><memory unit='MiB'>{memory_mib}</memory><vcpu>{vcpus}</vcpu>
     <os><type>hvm</type></os>{security}{metadata}<devices>{devices}</devices>
   </domain>
   <domain type='test' xmlns:test='http://libvirt.org/schemas/domain/test/1.0'>
@@ -64,12 +64,12 @@ class Preflight(CliCase):
         self.directory = directory.name
         self.host()
 
-    def host(self, security=SEV, metadata="", other=5, devices=""):
+    def host(self, security=SEV, metadata="", other=5, devices="", vcpus=1, memory_mib=256):
         """Another host for the next call: two domains, of which the second is in that state."""
         path = os.path.join(self.directory, "node.xml")
         with open(path, "w", encoding="utf-8") as stream:
             stream.write(NODE.format(uuid=UUID, other_uuid=OTHER, security=security, metadata=metadata, other=other,
-                                     devices=devices))
+                                     devices=devices, vcpus=vcpus, memory_mib=memory_mib))
         self.uri = f"test://{path}"
 
     def able(self, policy=POLICY.format(300), mine=(), all_=()):
@@ -284,6 +284,22 @@ class Preflight(CliCase):
             self.assertIn(f"000{value[2:]}", check["found"])
         self.host(security=SEV.replace("0x1", "0x33"))
         self.assertEqual(self.checks(self.told(0))["SEV policy"]["found"], "0x0033")
+
+    def test_large(self):
+        """128 vCPUs and 2 TiB are played as they are, more than can be reckoned with is said to be."""
+        daemon = self.able()
+        quick = dict(DONE, Pages=1000000, Commands=1000, Submissions=1000, ServiceUs=1000000)
+        daemon.answers["ListHistory", (UUID, 9)] = history(INTERFACE, quick)
+        self.host(vcpus=600)
+        check = self.cannot(self.told(1), "size", "bad")
+        self.assertIn("600 vCPUs", check["found"])
+        self.assertIn("at most 512 vCPUs and 16.0 TiB", check["mend"])
+        self.host(memory_mib=32 << 20)
+        self.assertIn("32.0 TiB", self.cannot(self.told(1), "size", "bad")["found"])
+        self.host(vcpus=128)
+        told = self.told(0)
+        self.assertEqual(told["inputs"]["vcpus"]["value"], 128)
+        self.assertEqual(told["forecast"]["runs_ended"], 27)
 
     def test_qemu_blocks(self):
         daemon = self.able()

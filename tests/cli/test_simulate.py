@@ -181,12 +181,12 @@ class Simulate(TrialCase):
                 (("--memory", "GiB"), "--memory takes"),
                 (("--memory", "4parsec"), '"4parsec"'),
                 (("--memory", "infGiB"), "--memory takes"),
-                (("--memory", "-4GiB"), "--memory: [guest] memory-mib: expected a number from 1 to 1048576"),
+                (("--memory", "-4GiB"), "--memory: [guest] memory-mib: expected a number from 1 to 16777216"),
                 (("--memory", "2000000GiB"), "expected a number from 1"),
                 (("--dirty-rate", "fast"), "such as 200MiB/s"),
                 (("--dirty-rate", "999999TiB/s"), "--dirty-rate: [load] writes-per-s: expected"),
                 (("--working-set", "2GiB"), "a working set beyond the end of memory"),
-                (("--vcpus", "0"), "--vcpus: [guest] vcpus: expected a whole number from 1 to 64"),
+                (("--vcpus", "0"), "--vcpus: [guest] vcpus: expected a whole number from 1 to 512"),
                 (("--vcpus", "1.5"), "expected a whole number"),
                 (("--seed", "-1"), "--seed: [run] seed"),
                 (("--set", "busy"), "--set: expected GROUP.KEY=VALUE"),
@@ -224,7 +224,7 @@ class Simulate(TrialCase):
                 ("nothing", "x.scenario: "),
                 ("[guest]\ncolour=red\n", "x.scenario: [guest] colour: not a key of this group, which has"),
                 ("[ghost]\na=1\n", "x.scenario: [ghost] a: not a group"),
-                ("[guest]\nvcpus=0\n", "x.scenario: [guest] vcpus: expected a whole number from 1 to 64"),
+                ("[guest]\nvcpus=0\n", "x.scenario: [guest] vcpus: expected a whole number from 1 to 512"),
                 ("[load]\nworking-set-mib=512\n", "x.scenario: a working set beyond"),
                 ("[load]\npattern=\x1b[2J\n", "expected one of uniform, zipf, scan")):
             with self.subTest(text=text):

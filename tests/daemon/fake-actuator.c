@@ -87,7 +87,7 @@ fake_answer(Fake *fake, GTask *task)
     }
     fake_advance(fake);
     copy = g_memdup2(&fake->status, sizeof(fake->status));
-    copy->vcpus = g_memdup2(fake->status.vcpus, sizeof(*copy->vcpus));
+    copy->vcpus = g_memdup2(fake->status.vcpus, fake->status.n_vcpus * sizeof(*copy->vcpus));
     g_task_return_pointer(task, copy, status_free);
 }
 

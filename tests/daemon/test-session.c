@@ -278,6 +278,48 @@ test_domain_gone(Fixture *f, gconstpointer data)
     g_assert_cmpuint(f->n_ended, ==, 1);
 }
 
+static void
+set_vcpus(Fixture *f, size_t n)
+{
+    QmpcSevStatus *status = &f->fake->status;
+
+    g_free(status->vcpus);
+    status->vcpus = g_new0(QmpcSevVcpu, n);
+    status->n_vcpus = n;
+    for (size_t i = 0; i < n; i++)
+        status->vcpus[i].cpu_index = (uint32_t)i;
+}
+
+static void
+test_many_vcpus(Fixture *f, gconstpointer data)
+{
+    set_vcpus(f, SEVMIG_MAX_VCPUS);
+    start(f, NULL, TRUE, FALSE);
+    wait_for(&f->fake->n_tunes, 5);
+    g_assert_cmpstr(info(f)->state, ==, "steered");
+    say(f, QMPC_MIGRATION_CANCELLED);
+    wait_for(&f->n_ended, 1);
+}
+
+/* It is told, and what the first tune may have set is taken back. */
+static void
+test_too_many_vcpus(Fixture *f, gconstpointer data)
+{
+    guint n_tunes;
+
+    set_vcpus(f, SEVMIG_MAX_VCPUS + 1);
+    start(f, NULL, TRUE, FALSE);
+    wait_for(&f->fake->n_tunes, 2);
+    g_assert_cmpstr(info(f)->state, ==, "observed");
+    g_assert_cmpstr(info(f)->note, ==,
+                    "this guest has 513 vCPUs, guests of at most 512 are steered");
+    n_tunes = f->fake->n_tunes;
+    run_for(5 * TICK_MS);
+    g_assert_cmpuint(f->fake->n_tunes, ==, n_tunes);
+    say(f, QMPC_MIGRATION_CANCELLED);
+    wait_for(&f->n_ended, 1);
+}
+
 /* A panic, or the end of QEMU: libvirt says that it crashed, and then that it is gone. */
 static void
 test_domain_crashed(Fixture *f, gconstpointer data)
@@ -477,6 +519,8 @@ main(int argc, char **argv)
     CASE("release", test_release);
     CASE("libvirt-gone", test_libvirt_gone);
     CASE("domain-gone", test_domain_gone);
+    CASE("many-vcpus", test_many_vcpus);
+    CASE("too-many-vcpus", test_too_many_vcpus);
     CASE("domain-crashed", test_domain_crashed);
     CASE("panicked", test_panicked);
     CASE("end-without-answers", test_end_without_answers);

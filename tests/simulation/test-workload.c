@@ -81,7 +81,7 @@ test_assign_refused(void)
         {"load 3.busy=1", "[load 3]: not the next load", SEVMIG_SIM_ERROR_UNKNOWN},
         {"load 99999999999999999999.busy=1", "not the next load", SEVMIG_SIM_ERROR_UNKNOWN},
         {"load x.busy=1", "[load x]: not the next load", SEVMIG_SIM_ERROR_UNKNOWN},
-        {"guest.vcpus=0", "[guest] vcpus: expected a whole number from 1 to 64, not \"0\"",
+        {"guest.vcpus=0", "[guest] vcpus: expected a whole number from 1 to 512, not \"0\"",
          SEVMIG_SIM_ERROR_VALUE},
         {"guest.vcpus=1.5", "a whole number", SEVMIG_SIM_ERROR_VALUE},
         {"guest.vcpus=", "not \"\"", SEVMIG_SIM_ERROR_VALUE},
