@@ -19,7 +19,7 @@ EXPECTED = {"User": r"sevmig", "CapabilityBoundingSet": r"", "NoNewPrivileges": 
             "PrivateNetwork": r"yes", "RestrictAddressFamilies": r"AF_UNIX", "IPAddressDeny": r"any",
             "SystemCallFilter": r"@system-service", "MemoryMax": r"\d+M", "TasksMax": r"\d+", "LimitNOFILE": r"\d+",
             "StateDirectory": r"sevmig", "StateDirectoryMode": r"0750", "UMask": r"0027",
-            "PrivateUsers": r"yes", "RestrictFileSystems": r"~@.*",
+            "RestrictFileSystems": r"~@.*",
             # The figures are for everybody, and not among what is not.
             "RuntimeDirectory": r"sevmig", "RuntimeDirectoryMode": r"0755", "RuntimeDirectoryPreserve": r"yes",
             "ExecStart": r"/usr/libexec/sevmigd --metrics %t/sevmig/sevmig\.prom",

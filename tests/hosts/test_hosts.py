@@ -158,6 +158,17 @@ class Interrupted(HostCase):
     def late(self, view):
         return view["Pass"] >= 2 and view["ThrottlePercent"] > 0
 
+    def test_source_crashes(self):
+        """Its books say so, and not that it was stopped."""
+        guest = self.start("crasher")
+        with Under(guest) as under:
+            under.wait_for("the first pass is under way", self.in_bulk)
+            os.kill(int((RUN / "a/libvirt/qemu" / f"{guest.name}.pid").read_text()), signal.SIGKILL)
+            under.wait_end(60)
+            view = under.wait_daemon_end()
+        self.assertEqual(view["Phase"], "failed")
+        self.assertIn("the domain crashed while it was migrated", view["Error"])
+
     def test_cancelled_in_bulk(self):
         guest = self.start("bulk-cancel")
         with Under(guest) as under:
