@@ -201,11 +201,22 @@ class HostCase(unittest.TestCase):
             if not is_alive(daemon_pid(host, "sevmigd")):
                 start_sevmigd(host)
 
-    def start(self, name: str, host: str = "a", **options: Any) -> Guest:
+    def start(self, name: str, host: str = "a", create: Callable[[Host, str], libvirt.virDomain] | None = None,
+              **options: Any) -> Guest:
         guest = Guest(name, **{"kind": "tiny", "workload": BUSY, **options})
-        guests.start(guest, HOSTS[host])
+        self.said_before = {host: len(self.qemu_log(guest, host)) for host in HOSTS.values()}
+        guests.start(guest, HOSTS[host], **({"create": create} if create else {}))
         self.addCleanup(guests.stop, name)
         return guest
+
+    @staticmethod
+    def qemu_log(guest: Guest, host: Host) -> str:
+        path = guests.qemu_log(guest, host)
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def qemu_said(self, guest: Guest, host: Host) -> str:
+        """What the newest guest's QEMUs have logged there; libvirt appends to the logs of earlier ones of that name."""
+        return self.qemu_log(guest, host)[self.said_before[host]:]
 
     def assert_runs_on(self, guest: Guest, host: Host, limit_s: float = 30) -> None:
         """The guest is on that host alone and works there, at full speed, its firmware state back to running.

@@ -16,7 +16,7 @@ from scene import (HostCase, Under, kill_daemon, set_time_scale, start_libvirtd,
 GUEST = "restarted"
 SCALE = 5  # slow enough to tell the points apart, ten of which are not to take long
 STEERED, LEFT_ALONE = "default", "observe"
-ENDED = "it has ended"
+FOUND, ENDED = "it is found", "it has ended"
 ATTEMPTS = 3
 
 
@@ -28,7 +28,7 @@ def share(least):
 # The policy, and what sevmigd tells from that moment on, in the order of a migration. The guest's later passes
 # are long where nothing throttles it.
 POINTS = {
-    "it is found": (STEERED, lambda view: True),
+    FOUND: (STEERED, lambda view: True),
     "it is steered": (STEERED, lambda view: view["State"] == "steered" and view["Pages"] > 0),
     "a quarter is sent": (STEERED, share(0.25)),
     "half is sent": (STEERED, share(0.5)),
@@ -48,8 +48,6 @@ class Restarted(HostCase):
         self.fast = firmware.time_scale(self.source)
         self.addCleanup(set_time_scale, self.fast)
         self.addCleanup(tell_firmware, self.source, "clear-faults")
-        # So that a migration can be seen before its first page is sent.
-        tell_firmware(self.source, "fault", op="SEND_START", kind="delay", **{"delay-ms": 500})
 
     def connected(self):
         done = self.source.run(["busctl", "get-property", "org.sevmig1", "/org/sevmig1", "org.sevmig1.Manager",
@@ -65,6 +63,8 @@ class Restarted(HostCase):
         policy, test = POINTS[name]
         later = [test for its_policy, test in POINTS.values() if its_policy == policy and test]
         del later[:later.index(test) + 1]
+        if name == FOUND:  # so that it can be seen before its first page is sent
+            tell_firmware(self.source, "fault", op="SEND_START", kind="delay", **{"delay-ms": 4000})
         for _attempt in range(ATTEMPTS):
             with Under(self.guest) as under:
                 view = under.wait_for(name, test)
@@ -109,6 +109,7 @@ class Restarted(HostCase):
             with self.subTest(name):
                 set_time_scale(SCALE)
                 guests.set_policy(self.guest, policy)
+                tell_firmware(self.source, "clear-faults")
                 if name == ENDED:
                     self.kill_after()
                 else:

@@ -11,10 +11,9 @@ import subprocess
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
-from lab import firmware, guests
-from lab.guests import Guest
+from lab import firmware
 from lab.hosts import HOSTS, IMAGES, RUN, TOP
-from scene import BUSY, SLOW_SCALE, HostCase, Under, set_time_scale
+from scene import SLOW_SCALE, HostCase, Under, set_time_scale
 
 TLS = ["--tls"]
 PKI = "/etc/pki/libvirt-migrate"  # where the hosts' QEMUs read their certificates
@@ -85,13 +84,10 @@ class Renewed(HostCase):
     def test_keys_are_renewed(self):
         subprocess.run(["gcc", "-Wall", "-Wextra", "-Werror", "-D_GNU_SOURCE", "-shared", "-fPIC", "-o", self.LIBRARY,
                         Path(__file__).with_name("rekey.c")], check=True)
-        guest = Guest("renewed", "tiny", BUSY)
-        guests.start(guest, HOSTS["a"], create=self.create)
-        self.addCleanup(guests.stop, guest.name)
+        guest = self.start("renewed", create=self.create)
         self.assert_migrates(guest, TLS)
         # Or none of them is: a program may have forbidden it, and a cipher be in no need of it.
-        said = re.findall(r"rekey: (renewed|never due)",
-                          guests.qemu_log(guest, HOSTS["a"]).read_text(errors="replace"))
+        said = re.findall(r"rekey: (renewed|never due)", self.qemu_said(guest, HOSTS["a"]))
         self.assertGreater(len(said), 4)
         self.assertEqual(len(set(said)), 1, said)
         self.assert_runs_on(guest, HOSTS["b"])
@@ -121,7 +117,7 @@ class Impostor(HostCase):
         self.assertIn(why, errors)
         self.assertEqual(given, [*(["destination gave 0"] if both else []), "source gave 0"])
         if both:
-            self.assertIn(why, guests.qemu_log(guest, HOSTS["b"]).read_text(errors="replace"))
+            self.assertIn(why, self.qemu_said(guest, HOSTS["b"]))
         return guest
 
     def test_with_a_host_s_own_key(self):
