@@ -14,6 +14,7 @@
 #include <string.h>
 
 #define PAGE_PRIOR_US 627    /* of the firmware, where nothing was measured: four pages a command */
+#define PAGE_LEAST_US 20     /* a software firmware that is run at 32 times the speed */
 #define SMOOTH_US 500000     /* a pass that ends and the next that begins are one stream */
 #define LEARN_LEAST_US 50000 /* below, one submission more or less would change the figure */
 #define PAGES_ENOUGH 2048    /* before what a migration's own pages cost is believed alone */
@@ -24,6 +25,8 @@
 #define WRITTEN_AGAIN 0.3    /* of its work, which nobody knows yet: see job_of() */
 #define GIVES_WAY 0.5 /* see the header: the least share of its work that it is compared by */
 #define BESIDE 0.25   /* of a submission, for those that only fill gaps */
+#define GRACE 2     /* times what was expected of it, in time and in pages: others' load included */
+#define FAR_US 1e15 /* thirty years: no figure that is told or cast is larger */
 
 typedef struct {
     uint64_t id; /* 0: free */
@@ -36,10 +39,13 @@ typedef struct {
     int64_t late_us;       /* when the later passes began */
     int64_t first_us;      /* when it first sent */
     int64_t fence_us;
-    double share;    /* of the firmware, were it alone there */
-    double page_us;  /* 0: unknown */
-    double priced;   /* pages that it was learnt from */
-    int64_t from_us; /* what follows was measured from here on */
+    int64_t sent_us;   /* how long it was let send, before its later passes */
+    double grace_us;   /* ... and may be, before others need no longer wait for it */
+    double most_pages; /* likewise, what it may have sent by then */
+    double share;      /* of the firmware, were it alone there */
+    double page_us;    /* 0: unknown */
+    double priced;     /* pages that it was learnt from */
+    int64_t from_us;   /* what follows was measured from here on */
     uint64_t pages, service_us, wait_us;
 } Slot;
 
@@ -141,19 +147,31 @@ learn(SevmigArbiter *self, Slot *slot, const SevmigArbiterGuest *guest, bool alo
     count_from(slot, guest);
 }
 
-/* What a page costs on this host. */
+/* What a page costs on this host. No migration has more say than another that sent enough, nor may
+ * its price be one that no firmware has. */
 static double
 usual_page_us(const SevmigArbiter *self)
 {
-    double sum = 0, pages = 0;
+    double sum = 0, weights = 0;
 
     for (size_t i = 0; i < SEVMIG_ARBITER_MOST; i++) {
-        if (self->slots[i].id != 0) {
-            sum += self->slots[i].page_us * self->slots[i].priced;
-            pages += self->slots[i].priced;
-        }
+        const Slot *slot = &self->slots[i];
+        double weight = fmin(slot->priced, PAGES_ENOUGH);
+
+        if (slot->id == 0 || weight <= 0)
+            continue;
+        sum += weight * fmin(fmax(slot->page_us, PAGE_LEAST_US), SEVMIG_ARBITER_PAGE_MOST_US);
+        weights += weight;
     }
-    return pages > 0 ? sum / pages : PAGE_PRIOR_US;
+    return weights > 0 ? sum / weights : PAGE_PRIOR_US;
+}
+
+static uint64_t
+pages_left(const SevmigArbiterGuest *guest)
+{
+    if (guest->most_pages > 0 && guest->pages_left > guest->most_pages)
+        return guest->most_pages;
+    return guest->pages_left;
 }
 
 static double
@@ -168,7 +186,7 @@ time_us(const SevmigArbiter *self, const Slot *slot, uint64_t pages)
 static double
 work_us(const SevmigArbiter *self, const Slot *slot, const SevmigArbiterGuest *guest)
 {
-    return time_us(self, slot, guest->pages_left);
+    return time_us(self, slot, pages_left(guest));
 }
 
 /* While it is set up there are samples, and no pages yet. */
@@ -185,15 +203,30 @@ is_late(const SevmigArbiterGuest *guest)
            guest->phase == SEVMIG_PHASE_SWITCHOVER;
 }
 
-/* Has been in its later passes for longer than others need wait for it. */
+/* Has been at it for longer than others need wait for it. */
 static bool
 overstays(const SevmigArbiter *self, const Slot *slot)
 {
-    int64_t grace_us = slot->late_us - slot->first_us;
+    double first_us = (double)(slot->late_us - slot->first_us);
 
-    if (grace_us < SEVMIG_ARBITER_GRACE_LEAST_US)
-        grace_us = SEVMIG_ARBITER_GRACE_LEAST_US;
-    return slot->late && self->now_us - slot->late_us > grace_us;
+    if (!slot->late)
+        return (double)slot->sent_us > slot->grace_us || (double)slot->pages > slot->most_pages;
+    return (double)(self->now_us - slot->late_us) >
+           fmin(slot->grace_us, fmax(first_us, SEVMIG_ARBITER_GRACE_LEAST_US));
+}
+
+/* Once, when its work is first known: how long it goes before what comes later, and how long others
+ * wait for it. What others wait for is no part of what any QEMU says of its own waits. */
+static void
+bound(SevmigArbiter *self, Slot *slot, const SevmigArbiterGuest *guest)
+{
+    double pages = (double)pages_left(guest);
+    double patience_us = fmax(SEVMIG_ARBITER_PATIENCE * time_us(self, slot, pages_left(guest)),
+                              SEVMIG_ARBITER_PATIENCE_LEAST_US);
+
+    slot->fence_us = guest->arrived_us + (int64_t)fmin(patience_us, FAR_US);
+    slot->grace_us = fmax(slot->grace_us, GRACE * pages * usual_page_us(self));
+    slot->most_pages = (double)guest->pages + GRACE * pages + PAGES_ENOUGH;
 }
 
 static Slot *
@@ -204,17 +237,16 @@ enter(SevmigArbiter *self, const SevmigArbiterGuest *guest)
     if (slot == NULL && guest->id != 0) {
         slot = find_slot(self, 0);
         if (slot != NULL)
-            *slot = (Slot){.id = guest->id, .share = 1};
+            *slot = (Slot){.id = guest->id,
+                           .share = 1,
+                           .grace_us = SEVMIG_ARBITER_GRACE_LEAST_US,
+                           .most_pages = INFINITY};
     }
     if (slot == NULL || slot->seen) /* no place, or the same one twice */
         return NULL;
     slot->seen = true;
-    if (slot->fence_us == 0 && is_work_known(guest)) {
-        double patience_us = fmax(SEVMIG_ARBITER_PATIENCE * work_us(self, slot, guest),
-                                  SEVMIG_ARBITER_PATIENCE_LEAST_US);
-
-        slot->fence_us = guest->arrived_us + (int64_t)patience_us;
-    }
+    if (slot->fence_us == 0 && is_work_known(guest))
+        bound(self, slot, guest);
     if (is_late(guest) && !slot->late) {
         slot->late = true;
         slot->late_us = self->now_us;
@@ -309,8 +341,10 @@ line_up(SevmigArbiter *self, const SevmigArbiterGuest *guests, size_t n, SevmigA
     }
     line->n_late = line->n;
     for (size_t i = 0; i < line->n; i++) {
+        if (overstays(self, line->slots[i]))
+            continue;
         line->late_us += line->work_us[i];
-        line->yields |= !overstays(self, line->slots[i]);
+        line->yields = true;
     }
     put_in_order(self, &first, line);
 }
@@ -415,8 +449,8 @@ say(const SevmigArbiter *self, const Line *line, size_t at, double before_us)
     Slot *slot = line->slots[at];
 
     word->place = (unsigned)at + 1;
-    word->begins_us = word->sends ? 0 : (uint64_t)fmax(1, fmin(before_us, 1e15));
-    word->ends_us = (uint64_t)fmin(before_us + line->work_us[at], 1e15);
+    word->begins_us = word->sends ? 0 : (uint64_t)fmax(1, fmin(before_us, FAR_US));
+    word->ends_us = (uint64_t)fmin(before_us + line->work_us[at], FAR_US);
     word->most_hold_us = word->sends ? most_hold_us(line, at) : slot->most_hold_us;
     word->changed =
         !slot->told || slot->sends != word->sends || slot->most_hold_us != word->most_hold_us;
@@ -444,6 +478,18 @@ is_alone(const SevmigArbiter *self)
     return sending == 1;
 }
 
+static void
+pass_time(SevmigArbiter *self, int64_t now_us)
+{
+    for (size_t i = 0; i < SEVMIG_ARBITER_MOST; i++) {
+        Slot *slot = &self->slots[i];
+
+        if (slot->told && slot->sends && !slot->late)
+            slot->sent_us += now_us - self->now_us;
+    }
+    self->now_us = now_us;
+}
+
 void
 sevmig_arbiter_decide(SevmigArbiter *self, int64_t now_us, const SevmigArbiterGuest *guests,
                       size_t n, SevmigArbiterWord *words)
@@ -453,7 +499,7 @@ sevmig_arbiter_decide(SevmigArbiter *self, int64_t now_us, const SevmigArbiterGu
     bool alone = is_alone(self);
 
     if (now_us > self->now_us)
-        self->now_us = now_us;
+        pass_time(self, now_us);
     for (size_t i = 0; i < n; i++) {
         Slot *slot = guests[i].id != 0 ? find_slot(self, guests[i].id) : NULL;
 
@@ -467,6 +513,6 @@ sevmig_arbiter_decide(SevmigArbiter *self, int64_t now_us, const SevmigArbiterGu
     admit(self, &line);
     for (size_t i = 0; i < line.n; i++) {
         say(self, &line, i, before_us);
-        before_us += line.work_us[i];
+        before_us += overstays(self, line.slots[i]) ? 0 : line.work_us[i];
     }
 }

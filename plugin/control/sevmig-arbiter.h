@@ -29,6 +29,14 @@
  * those that were there, or came within its patience, send their first passes and as long again, or
  * one least grace each.
  *
+ * What a QEMU says of itself may be a lie. One that has been let send its first pass for longer
+ * than a grace, or has sent twice the pages that it first had left and some more, is taken not to
+ * get on: it goes on sending, and no longer keeps others from it. Its grace is twice what its pages
+ * were first expected to take, at least SEVMIG_ARBITER_GRACE_LEAST_US; pages count up to its memory
+ * as libvirt has it (most_pages), and a page costs at most SEVMIG_ARBITER_PAGE_MOST_US, whatever
+ * the QEMUs of this host say. The same grace bounds the later passes. So whatever the others' QEMUs
+ * say, i is held, in all, no longer than two graces for each that may go before it.
+ *
  * Others at the firmware. A launch of a new guest, or an incoming migration, waits for one
  * submission of each migration that sends: together they hold the firmware no longer than
  * SEVMIG_ARBITER_QUEUE_US, up to the least that one command takes. What such others take of the
@@ -44,6 +52,7 @@
 #define SEVMIG_ARBITER_PATIENCE_LEAST_US 10000000
 #define SEVMIG_ARBITER_GRACE_LEAST_US 10000000
 #define SEVMIG_ARBITER_QUEUE_US 20000
+#define SEVMIG_ARBITER_PAGE_MOST_US 5016 /* eight times the prior; slow firmware needs 3 ms */
 
 /* One migration, as its newest sample shows it. */
 typedef struct {
@@ -53,6 +62,7 @@ typedef struct {
     uint32_t priority;   /* of its policy: the higher goes first */
     SevmigPhase phase;   /* as its controller sees it */
     int64_t sampled_us;  /* when the sample was taken; 0: there is none yet */
+    uint64_t most_pages; /* of its memory, by another word than its QEMU's; 0: not known */
     uint64_t pages_left; /* to be sent in this pass */
     uint64_t pages;      /* sent; this and the next two are cumulative */
     uint64_t service_us; /* inside the firmware */

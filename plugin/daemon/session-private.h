@@ -28,6 +28,7 @@ struct SevmigSession {
     GCancellable *cancellable;
     SevmigSteering *steering;
     guint64 number;
+    guint64 memory_bytes;       /* as libvirt has it; 0: not known */
     guint32 priority;           /* of the policy, among migrations that share the firmware */
     gint64 sampled_us;          /* the newest statistics; 0: none yet */
     SevmigControlParams params; /* of the policy, whatever a hand makes of them */

@@ -19,6 +19,7 @@ sevmig_session_describe(const SevmigSession *self, SevmigArbiterGuest *guest)
         .priority = self->priority,
         .phase = quiet ? SEVMIG_PHASE_SWITCHOVER : sevmig_steering_phase(self->steering),
         .sampled_us = self->sampled_us,
+        .most_pages = self->memory_bytes / MAX(info->page_size, 4096u),
         .pages_left = info->remaining_pages,
         .pages = info->pages,
         .service_us = info->service_us,

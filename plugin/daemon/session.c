@@ -257,6 +257,7 @@ sevmig_session_new(const SevmigSessionSetup *setup, const SevmigSessionOps *ops,
     self->ops = ops;
     self->user_data = user_data;
     self->number = setup->number;
+    self->memory_bytes = setup->resolution->memory_bytes;
     self->cancellable = g_cancellable_new();
     self->actuator = setup->actuator;
     self->tick_ms = setup->tick_ms > 0 ? setup->tick_ms : TICK_MS;

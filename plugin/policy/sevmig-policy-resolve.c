@@ -271,6 +271,7 @@ sevmig_policy_resolve(const SevmigPolicyStore *store, const char *domain_xml, gs
     self = g_new0(SevmigResolution, 1);
     self->domain = g_strdup(domain->name);
     self->uuid = g_strdup(domain->uuid);
+    self->memory_bytes = domain->memory_bytes;
     self->candidates = g_ptr_array_new_with_free_func(candidate_free);
     resolve(self, store, domain);
     return self;

@@ -32,8 +32,9 @@ typedef struct {
 } SevmigCandidate;
 
 typedef struct {
-    char *domain;          /* its name; "" if it has none */
-    char *uuid;            /* "" if it has none */
+    char *domain; /* its name; "" if it has none */
+    char *uuid;   /* "" if it has none */
+    guint64 memory_bytes;
     gboolean has_sev;      /* <launchSecurity type='sev'>: only such a domain is ever steered */
     gboolean has_metadata; /* its metadata holds an element of ours */
     SevmigPolicy *policy;  /* NULL: refused, `problem` says why */

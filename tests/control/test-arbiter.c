@@ -600,6 +600,155 @@ test_no_starvation(Fixture *f, gconstpointer data)
     g_assert_cmpint(f->now_us - from_us, >, 30 * SECOND_US); /* the others did go first */
 }
 
+/*
+ * QEMUs that lie
+ */
+
+/* In its first pass, a few pages left, and the firmware busy with it: for ever. */
+static void
+lie_nearly_done(SevmigArbiterGuest *guest, gint64 now_us, guint64 pages)
+{
+    guest->sampled_us = now_us;
+    guest->pages_left = 5;
+    guest->service_us += TICK_US;
+    guest->pages += pages;
+}
+
+static void
+test_nearly_done(Fixture *f, gconstpointer data)
+{
+    guint64 pages = GPOINTER_TO_UINT(data);
+    gint64 from_us = f->now_us;
+
+    add(f, 1)->pages_left = 5;
+    decide(f);
+    f->now_us += SECOND_US;
+    add(f, 10);
+    for (;;) {
+        f->now_us += TICK_US;
+        lie_nearly_done(&f->guests[0], f->now_us, pages);
+        serve(f, 1, f->words[1].sends ? 0.5 : 0);
+        decide(f);
+        if (f->words[1].sends)
+            break;
+        g_assert_cmpint(f->now_us - from_us, <, SEVMIG_ARBITER_GRACE_LEAST_US + SECOND_US);
+    }
+    g_assert_cmpuint(f->words[1].begins_us, ==, 0);
+    g_assert_true(f->words[0].sends); /* it may be honest after all */
+}
+
+/* What one says of its price is no price of the others'. */
+static void
+test_absurd_price(Fixture *f, gconstpointer data)
+{
+    add(f, 100);
+    decide(f);
+    for (guint i = 0; i < 20; i++) {
+        f->now_us += TICK_US;
+        f->guests[0].sampled_us = f->now_us;
+        f->guests[0].pages += 1;
+        f->guests[0].service_us += G_GUINT64_CONSTANT(1) << 40;
+        decide(f);
+    }
+    add(f, 10);
+    decide(f);
+    g_assert_cmpuint(f->words[1].place, ==, 1);
+    g_assert_cmpuint(f->words[1].ends_us, <=,
+                     f->guests[1].pages_left * SEVMIG_ARBITER_PAGE_MOST_US);
+}
+
+/* The longest that any of these keeps another from sending, as the header has it. */
+static gint64
+two_graces_us(const SevmigArbiterGuest *guest)
+{
+    return MAX(2 * (gint64)guest->most_pages * SEVMIG_ARBITER_PAGE_MOST_US,
+               SEVMIG_ARBITER_GRACE_LEAST_US) *
+           2;
+}
+
+static guint64
+any_figure(void)
+{
+    guint64 bits = (guint64)(guint32)g_test_rand_int() << 32 | (guint32)g_test_rand_int();
+
+    return bits >> g_test_rand_int_range(0, 64);
+}
+
+/* Whatever the contract lets it say, and what it does not. */
+static void
+lie(SevmigArbiterGuest *guest, gint64 now_us)
+{
+    if (g_test_rand_int_range(0, 4) == 0)
+        return; /* says nothing */
+    guest->sampled_us = now_us;
+    if (g_test_rand_int_range(0, 2000) == 0) {
+        guest->phase = g_test_rand_int_range(0, 4) > 0
+                           ? SEVMIG_PHASE_BULK
+                           : (SevmigPhase)g_test_rand_int_range(0, SEVMIG_PHASE_SWITCHOVER + 1);
+        guest->pages_left = any_figure();
+        guest->pages = any_figure();
+        guest->service_us = any_figure();
+        guest->wait_us = any_figure();
+    } else {
+        guest->service_us += TICK_US;
+        guest->pages += (guint64)g_test_rand_int_range(0, 300);
+    }
+}
+
+/* Honest ones are never held for longer in all; and no figure is one that cannot be. */
+static void
+check_bounds(const Fixture *f, gsize liars, const gint64 *held_us, gint64 bound_us)
+{
+    for (gsize i = 0; i < f->n; i++) {
+        g_assert_cmpuint(f->words[i].begins_us, <=, 1000000000000000);
+        g_assert_cmpuint(f->words[i].ends_us, <=, 1000000000000000);
+        g_assert_true(i < liars || held_us[i] <= bound_us);
+    }
+}
+
+static void
+test_lying(Fixture *f, gconstpointer data)
+{
+    gsize liars = (gsize)g_test_rand_int_range(1, 12);
+    gint64 bound_us = 0, held_us[GUESTS] = {0};
+
+    for (gsize i = 0; i < liars + 3; i++) {
+        SevmigArbiterGuest *guest = add(f, g_test_rand_double_range(1, 20));
+
+        guest->most_pages = guest->pages_left;
+        guest->priority = i < liars ? (guint32)g_test_rand_int_range(0, 101) : 50;
+        if (i < liars)
+            guest->pages_left = any_figure();
+        bound_us += two_graces_us(guest);
+        decide(f);
+        f->now_us += g_test_rand_int_range(0, 3 * SECOND_US);
+    }
+    decide(f);
+    for (gint64 end_us = f->now_us + 2 * bound_us; f->now_us < end_us;) {
+        f->now_us += TICK_US;
+        for (gsize i = 0; i < liars; i++)
+            lie(&f->guests[i], f->now_us);
+        for (gsize i = liars; i < f->n; i++) {
+            held_us[i] += f->words[i].sends ? 0 : TICK_US;
+            serve(f, i, f->words[i].sends ? 1.0 / (double)f->n : 0);
+        }
+        decide(f);
+        check_bounds(f, liars, held_us, bound_us);
+    }
+    for (gsize i = liars; i < f->n; i++)
+        g_assert_cmpuint(f->guests[i].pages_left, ==, 0);
+}
+
+static void
+test_lying_seeds(Fixture *f, gconstpointer data)
+{
+    for (guint i = 0; i < 4; i++) {
+        test_lying(f, data);
+        f->n = 0;
+        decide(f);
+    }
+}
+
 #define TEST(name, function)                                                                       \
     g_test_add("/arbiter/" name, Fixture, NULL, set_up, function, tear_down)
 
@@ -626,5 +775,11 @@ main(int argc, char **argv)
     g_test_add_func("/arbiter/order-keeps-fences", test_order_fence);
     TEST("random", test_random);
     TEST("no-starvation", test_no_starvation);
+    g_test_add("/arbiter/nearly-done-for-ever", Fixture, GUINT_TO_POINTER(160), set_up,
+               test_nearly_done, tear_down);
+    g_test_add("/arbiter/nearly-done-and-slow", Fixture, GUINT_TO_POINTER(1), set_up,
+               test_nearly_done, tear_down);
+    TEST("absurd-price", test_absurd_price);
+    TEST("lying", test_lying_seeds);
     return g_test_run();
 }
