@@ -45,13 +45,40 @@ entry_new(void)
     return entry;
 }
 
+static guint
+count_of(const SevmigHistory *self, const char *uuid)
+{
+    guint n = 0;
+
+    for (guint i = 0; i < self->entries->len; i++)
+        n += strcmp(((const SevmigInfo *)self->entries->pdata[i])->uuid, uuid) == 0;
+    return n;
+}
+
+/* As with the files: the domain with the most loses its oldest. */
+static guint
+history_next(const SevmigHistory *self)
+{
+    guint next = 0, most = 0;
+
+    for (guint i = 0; i < self->entries->len; i++) {
+        guint n = count_of(self, ((const SevmigInfo *)self->entries->pdata[i])->uuid);
+
+        if (n > most) {
+            most = n;
+            next = i;
+        }
+    }
+    return next;
+}
+
 static void
 history_keep(SevmigHistory *self, SevmigInfo *entry)
 {
     sevmig_info_set(&entry->state, "ended");
     g_ptr_array_add(self->entries, entry);
     if (self->entries->len > KEEP_FILES)
-        g_ptr_array_remove_index(self->entries, 0);
+        g_ptr_array_remove_index(self->entries, history_next(self));
 }
 
 static gboolean
@@ -133,7 +160,7 @@ sevmig_history_add(SevmigHistory *self, const SevmigInfo *info, GError **error)
                     g_strerror(errno));
         return FALSE;
     }
-    sevmig_directory_trim(self->directory, SUFFIX, KEEP_FILES - 1, KEEP_BYTES, NULL);
+    sevmig_directory_trim(self->directory, SUFFIX, KEEP_FILES - 1, KEEP_BYTES);
     if (g_file_set_contents_full(path, text, -1, G_FILE_SET_CONTENTS_CONSISTENT, 0640, &local))
         return TRUE;
     g_set_error(error, SEVMIG_ERROR, SEVMIG_ERROR_IO, "%s", local->message);

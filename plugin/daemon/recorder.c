@@ -94,13 +94,14 @@ sevmig_recorder_new(const char *directory, const char *id, const SevmigTraceHead
         return NULL;
     }
     sevmig_directory_trim(directory, SUFFIX, limits->files > 0 ? limits->files - 1 : 0,
-                          limits->bytes, NULL);
+                          limits->bytes);
     self->fd = open(self->path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0640);
     if (self->fd < 0) {
         g_set_error(error, SEVMIG_ERROR, SEVMIG_ERROR_IO, "cannot create %s: %s", self->path,
                     g_strerror(errno));
         return NULL;
     }
+    sevmig_file_claim(self->fd); /* while it is written it must not be trimmed away */
     line = sevmig_trace_format_header(header);
     if (!recorder_line(self, line, error))
         return NULL;

@@ -2,9 +2,10 @@
 /*
  * recorder.h - the flight recorder: one file for each migration, in the trace format
  *
- * Files are named by the migration's id, which begins with a sortable time; the oldest go when
- * there are too many. A recorder never fails a migration: when the disk is full or the file has
- * reached its limit, the file ends with the last whole line and recording stops.
+ * Files are named by the migration's id: a sortable time, the domain's UUID, a number. When there
+ * are too many, the domain with the most loses its oldest; never one that is being written. A
+ * recorder never fails a migration: when the disk is full or the file has reached its limit, the
+ * file ends with the last whole line and recording stops.
  */
 #ifndef SEVMIGD_RECORDER_H
 #define SEVMIGD_RECORDER_H

@@ -98,8 +98,69 @@ test_rotation(Fixture *f, gconstpointer data)
         g_assert_cmpuint(count_steps(sevmig_recorder_path(recorder)), ==, 1);
     }
     g_assert_cmpuint(count_files(f->dir, FALSE), ==, 3);
-    g_assert_cmpuint(sevmig_directory_trim(f->dir, ".jsonl", 3, 0, "202604.jsonl"), ==, 2);
-    g_assert_cmpuint(count_files(f->dir, FALSE), ==, 1);
+    g_assert_cmpuint(sevmig_directory_trim(f->dir, ".jsonl", 3, 0), ==, 3);
+    g_assert_cmpuint(count_files(f->dir, FALSE), ==, 0);
+}
+
+/* More migrations at once than records are kept, and the clock set back meanwhile: each goes on
+ * being written where its summary says that it is. */
+static void
+test_running_stay(Fixture *f, gconstpointer data)
+{
+    const SevmigRecorderLimits limits = {.files = 3, .bytes = 1 << 20, .file_bytes = 1 << 20};
+    SevmigRecorder *recorders[10];
+    g_autoptr(GError) error = NULL;
+
+    for (guint i = 0; i < G_N_ELEMENTS(recorders); i++) {
+        g_autofree char *id = g_strdup_printf("2026%02u-%08x-%u", 30 - i, i, i);
+
+        recorders[i] = record(f, id, &limits, &error);
+        g_assert_no_error(error);
+    }
+    for (guint i = 0; i < G_N_ELEMENTS(recorders); i++) {
+        g_assert_true(step(recorders[i], &error));
+        g_assert_cmpuint(count_steps(sevmig_recorder_path(recorders[i])), ==, 1);
+        sevmig_recorder_free(recorders[i]);
+    }
+    sevmig_recorder_free(record(f, "202640-0-11", &limits, &error));
+    g_assert_no_error(error);
+    g_assert_cmpuint(count_files(f->dir, FALSE), ==, 3);
+}
+
+/* One domain that migrates all the time does not push out what there is of others. */
+static void
+test_others_stay(Fixture *f, gconstpointer data)
+{
+    const SevmigRecorderLimits limits = {.files = 20, .bytes = 1 << 20, .file_bytes = 1 << 20};
+    g_autoptr(GError) error = NULL;
+
+    for (guint i = 0; i < 210; i++) {
+        g_autofree char *id = g_strdup_printf("2026%04u-%08x-%u", i, MIN(i, 10), i);
+
+        sevmig_recorder_free(record(f, id, &limits, &error));
+        g_assert_no_error(error);
+    }
+    g_assert_cmpuint(count_files(f->dir, FALSE), ==, 20);
+    for (guint i = 0; i < 10; i++) {
+        g_autofree char *name = g_strdup_printf("2026%04u-%08x-%u.jsonl", i, i, i);
+        g_autofree char *path = g_build_filename(f->dir, name, NULL);
+
+        g_assert_true(g_file_test(path, G_FILE_TEST_EXISTS));
+    }
+}
+
+static void
+test_too_many_bytes(Fixture *f, gconstpointer data)
+{
+    const char *names[] = {"1-a-1.x", "2-b-2.x", "3-b-3.x", "4-c-4.x"};
+
+    for (guint i = 0; i < G_N_ELEMENTS(names); i++) {
+        g_autofree char *path = g_build_filename(f->dir, names[i], NULL);
+
+        g_assert_true(g_file_set_contents(path, "0123456789", i == 2 ? 10 : 4, NULL));
+    }
+    g_assert_cmpuint(sevmig_directory_trim(f->dir, ".x", 10, 12), ==, 2); /* both of b */
+    g_assert_cmpuint(count_files(f->dir, FALSE), ==, 2);
 }
 
 static void
@@ -391,13 +452,46 @@ test_history_bounded(Fixture *f, gconstpointer data)
     g_assert_cmpuint(count_listed(history, "20250044", 0), ==, 0);
 }
 
+static void
+test_history_of_others(Fixture *f, gconstpointer data)
+{
+    g_autoptr(SevmigHistory) history = sevmig_history_new(f->dir);
+    SevmigInfo info;
+
+    sevmig_info_init(&info);
+    for (guint i = 0; i < 500; i++) {
+        g_autofree char *uuid = g_strdup_printf("%08x-0000-4000-8000-000000000000", MIN(i, 100));
+        g_autofree char *id = g_strdup_printf("2026%04u-%.8s-%u", i, uuid, i);
+        g_autoptr(GError) error = NULL;
+
+        sevmig_info_set(&info.id, id);
+        sevmig_info_set(&info.uuid, uuid);
+        g_assert_true(sevmig_history_add(history, &info, &error));
+    }
+    for (guint again = 0; again < 2; again++) { /* and from the files */
+        g_assert_cmpuint(count_listed(history, "", 0), ==, 256);
+        for (guint i = 0; i < 100; i++) {
+            g_autofree char *uuid = g_strdup_printf("%08x-0000-4000-8000-000000000000", i);
+
+            g_assert_cmpuint(count_listed(history, uuid, 0), ==, 1);
+        }
+        sevmig_history_free(g_steal_pointer(&history));
+        history = sevmig_history_new(f->dir);
+    }
+    sevmig_info_clear(&info);
+}
+
 #define CASE(name, func) g_test_add(name, Fixture, NULL, fixture_set_up, func, fixture_tear_down)
 
 int
 main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
+    CASE("/history/of-others", test_history_of_others);
     CASE("/recorder/rotation", test_rotation);
+    CASE("/recorder/running-stay", test_running_stay);
+    CASE("/recorder/others-stay", test_others_stay);
+    CASE("/recorder/too-many-bytes", test_too_many_bytes);
     CASE("/recorder/file-limit", test_file_limit);
     CASE("/recorder/disk-full", test_disk_full);
     CASE("/recorder/no-directory", test_no_directory);
