@@ -5,6 +5,7 @@
 
 #include "libvirt-error.h"
 #include "libvirt-transport.h"
+#include "outgoing.h"
 #include "qmpc-migration.h"
 #include "sevmig-error.h"
 #include "worker.h"
@@ -83,10 +84,14 @@ domain_resume(virDomainPtr domain)
     return virGetLastErrorCode() == VIR_ERR_OPERATION_INVALID ? 0 : -1;
 }
 
+/* By now the migration may be over and the domain be backed up, dumped or saved: that is not ours.
+ */
 static int
 domain_abort(virDomainPtr domain)
 {
-    return virDomainAbortJob(domain);
+    int is_source = sevmig_outgoing_is_source(domain);
+
+    return is_source > 0 ? virDomainAbortJob(domain) : is_source;
 }
 
 static const struct {

@@ -110,6 +110,7 @@ watcher_found(const SevmigOutgoing *outgoing, gpointer user_data)
         .records_dir = self->records_dir,
         .fixed_downtime_us = sevmig_history_fixed_downtime_us(self->history),
         .elapsed_us = outgoing->elapsed_us,
+        .stands = outgoing->stands,
         .dry_run = self->options.dry_run,
     };
     SevmigSession *session;

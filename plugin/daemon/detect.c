@@ -18,10 +18,9 @@ static const struct {
     {VIR_DOMAIN_NOSTATE, -1, SEVMIG_SIDE_NONE},
     {VIR_DOMAIN_SHUTOFF, -1, SEVMIG_SIDE_NONE},
     {VIR_DOMAIN_CRASHED, -1, SEVMIG_SIDE_NONE},
-    /* libvirt starts an incoming QEMU in the first of these and waits in the second. A source is in
-       the second as well, but only after its vCPUs were stopped: too late to steer. */
+    /* libvirt starts an incoming QEMU in this, and waits in PAUSED_MIGRATION, in which a source is
+       as well whose vCPUs stand: without --live, or paused meanwhile. */
     {VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_STARTING_UP, SEVMIG_SIDE_DESTINATION},
-    {VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_MIGRATION, SEVMIG_SIDE_DESTINATION},
     {VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_SAVE, SEVMIG_SIDE_NONE},
     {VIR_DOMAIN_PAUSED, VIR_DOMAIN_PAUSED_DUMP, SEVMIG_SIDE_NONE},
 };

@@ -2,9 +2,10 @@
 /*
  * detect.h - whether a QEMU that says it migrates is the source of a migration
  *
- * Both ends emit MIGRATION events, and so does a QEMU that is saved to a file. A monitor command to
- * an incoming domain would wait half a minute for libvirt's job lock, so the two questions below
- * are asked in this order: the first costs no lock, and only its UNKNOWN leads to the second.
+ * Both ends emit MIGRATION events, and so does a QEMU that is saved to a file. The two questions
+ * below are asked in this order: the first costs no lock, and only its UNKNOWN leads to the second.
+ * That is answered without one at a destination (OPERATION_UNSUPPORTED), where a monitor command
+ * would wait half a minute.
  *
  * Pure: tables over libvirt's and QEMU's enumerations.
  */

@@ -26,42 +26,81 @@ sevmig_found_free(SevmigFound *found)
     g_free(found);
 }
 
+typedef struct {
+    gint64 began_us; /* monotonic */
+    guint64 elapsed_us;
+    gboolean has_memory;
+    gboolean has_disks;
+} Job;
+
 /* The first question: costs no lock in libvirt. */
 static SevmigSide
-ask_state(virDomainPtr domain, GError **error)
+ask_state(virDomainPtr domain, gboolean *stands, GError **error)
 {
     const char *name = virDomainGetName(domain);
     int state, reason;
 
-    if (virDomainGetState(domain, &state, &reason, 0) >= 0)
+    if (virDomainGetState(domain, &state, &reason, 0) >= 0) {
+        *stands = state == VIR_DOMAIN_PAUSED && reason == VIR_DOMAIN_PAUSED_MIGRATION;
         return sevmig_detect_side_of_state(state, reason);
+    }
     if (virGetLastErrorCode() == VIR_ERR_NO_DOMAIN)
         return SEVMIG_SIDE_NONE;
     sevmig_libvirt_error_set(error, "state of domain %s", name);
     return SEVMIG_SIDE_UNKNOWN;
 }
 
-/* The second: takes a job, so not for a domain that may be incoming. */
-static SevmigSide
-ask_job(virDomainPtr domain, guint64 *elapsed_us, GError **error)
+static guint64
+param_of(virTypedParameterPtr params, int n_params, const char *name)
 {
-    const char *name = virDomainGetName(domain);
+    unsigned long long value = 0;
+
+    virTypedParamsGetULLong(params, n_params, name, &value);
+    return value;
+}
+
+/* The second: takes a job, except at a destination. UNKNOWN: libvirt's error says why. */
+static SevmigSide
+ask_job(virDomainPtr domain, Job *job)
+{
     virTypedParameterPtr params = NULL;
     int n_params = 0, type = VIR_DOMAIN_JOB_NONE, operation = -1;
-    unsigned long long elapsed_ms = 0;
-    SevmigSide side;
 
-    if (virDomainGetJobStats(domain, &type, &params, &n_params, 0) < 0) {
-        side = sevmig_detect_side_of_error(virGetLastErrorCode());
-        if (side == SEVMIG_SIDE_UNKNOWN)
-            sevmig_libvirt_error_set(error, "job of domain %s", name);
-        return side;
-    }
+    if (virDomainGetJobStats(domain, &type, &params, &n_params, 0) < 0)
+        return sevmig_detect_side_of_error(virGetLastErrorCode());
     virTypedParamsGetInt(params, n_params, VIR_DOMAIN_JOB_OPERATION, &operation);
-    virTypedParamsGetULLong(params, n_params, VIR_DOMAIN_JOB_TIME_ELAPSED, &elapsed_ms);
+    job->elapsed_us = param_of(params, n_params, VIR_DOMAIN_JOB_TIME_ELAPSED) * US_PER_MS;
+    job->began_us = g_get_monotonic_time() - (gint64)job->elapsed_us;
+    job->has_memory = param_of(params, n_params, VIR_DOMAIN_JOB_MEMORY_TOTAL) > 0;
+    job->has_disks = param_of(params, n_params, VIR_DOMAIN_JOB_DISK_TOTAL) > 0;
     virTypedParamsFree(params, n_params);
-    *elapsed_us = elapsed_ms * US_PER_MS;
     return sevmig_detect_side_of_job(type, operation);
+}
+
+int
+sevmig_outgoing_is_source(virDomainPtr domain)
+{
+    Job job = {0};
+    SevmigSide side = ask_job(domain, &job);
+
+    return side == SEVMIG_SIDE_UNKNOWN ? -1 : side == SEVMIG_SIDE_SOURCE;
+}
+
+/* Both, as far as needed. */
+static SevmigSide
+ask(virDomainPtr domain, Job *job, gboolean *stands, GError **error)
+{
+    g_autoptr(GError) local = NULL;
+    SevmigSide side = ask_state(domain, stands, &local);
+
+    if (local == NULL && side == SEVMIG_SIDE_UNKNOWN) {
+        side = ask_job(domain, job);
+        if (side == SEVMIG_SIDE_UNKNOWN)
+            sevmig_libvirt_error_set(&local, "job of domain %s", virDomainGetName(domain));
+    }
+    if (local != NULL)
+        g_propagate_error(error, g_steal_pointer(&local));
+    return side;
 }
 
 static char *
@@ -77,17 +116,31 @@ describe(virDomainPtr domain, GError **error)
     return copy;
 }
 
+static SevmigFound *
+found_new(virDomainPtr domain, const Job *job)
+{
+    SevmigFound *found = g_new0(SevmigFound, 1);
+
+    virDomainRef(domain);
+    found->domain = domain;
+    found->name = g_strdup(virDomainGetName(domain));
+    virDomainGetUUIDString(domain, found->uuid);
+    found->job_began_us = job->began_us;
+    found->elapsed_us = job->has_disks ? 0 : job->elapsed_us;
+    found->begun = job->has_memory;
+    return found;
+}
+
 SevmigFound *
 sevmig_outgoing_look(virDomainPtr domain, GError **error)
 {
     g_autoptr(GError) local = NULL;
-    guint64 elapsed_us = 0;
-    SevmigSide side = ask_state(domain, &local);
+    gboolean stands = FALSE;
+    Job job = {0};
+    SevmigSide side = ask(domain, &job, &stands, &local);
     SevmigFound *found;
     char *xml;
 
-    if (local == NULL && side == SEVMIG_SIDE_UNKNOWN)
-        side = ask_job(domain, &elapsed_us, &local);
     if (local != NULL) {
         g_propagate_error(error, g_steal_pointer(&local));
         return NULL;
@@ -97,13 +150,9 @@ sevmig_outgoing_look(virDomainPtr domain, GError **error)
     xml = describe(domain, error);
     if (xml == NULL)
         return NULL;
-    found = g_new0(SevmigFound, 1);
-    virDomainRef(domain);
-    found->domain = domain;
-    found->name = g_strdup(virDomainGetName(domain));
-    virDomainGetUUIDString(domain, found->uuid);
+    found = found_new(domain, &job);
     found->xml = xml;
-    found->elapsed_us = elapsed_us;
+    found->stands = stands;
     return found;
 }
 
@@ -122,10 +171,10 @@ sevmig_outgoing_list(virConnectPtr connection, GError **error)
         g_autoptr(GError) local = NULL;
         SevmigFound *found = sevmig_outgoing_look(domains[i], &local);
 
+        if (local != NULL)
+            found = found_new(domains[i], &(Job){0});
         if (found != NULL)
             g_ptr_array_add(list, found);
-        else if (local != NULL)
-            sevmig_log(SEVMIG_MESSAGE_LOOK_FAILED, NULL, "%s, ignoring", local->message);
         virDomainFree(domains[i]);
     }
     free(domains);
@@ -147,6 +196,18 @@ lookup(virConnectPtr connection, const char *name, GError **error)
     return NULL;
 }
 
+/* Only one that stands for a migration need be asked twice. */
+static gboolean
+is_arriving(virDomainPtr domain)
+{
+    gboolean stands = FALSE;
+    SevmigSide side = ask_state(domain, &stands, NULL);
+
+    if (stands)
+        side = ask_job(domain, &(Job){0});
+    return side == SEVMIG_SIDE_DESTINATION;
+}
+
 char *
 sevmig_outgoing_describe(virConnectPtr connection, const char *name, GError **error)
 {
@@ -155,7 +216,7 @@ sevmig_outgoing_describe(virConnectPtr connection, const char *name, GError **er
 
     if (domain == NULL)
         return NULL;
-    if (ask_state(domain, NULL) == SEVMIG_SIDE_DESTINATION)
+    if (is_arriving(domain))
         g_set_error(error, SEVMIG_ERROR, SEVMIG_ERROR_REFUSED,
                     "domain %s is arriving on this host, ask its source", name);
     else
@@ -171,8 +232,8 @@ static gboolean
 check_at_rest(virDomainPtr domain, GError **error)
 {
     g_autoptr(GError) local = NULL;
-    guint64 elapsed_us;
-    SevmigSide side = ask_state(domain, &local);
+    gboolean stands = FALSE;
+    SevmigSide side = ask_state(domain, &stands, &local);
     const char *name = virDomainGetName(domain);
 
     if (local == NULL && side == SEVMIG_SIDE_NONE)
@@ -181,7 +242,7 @@ check_at_rest(virDomainPtr domain, GError **error)
     if (side == SEVMIG_SIDE_NONE)
         return FALSE;
     if (local == NULL && side == SEVMIG_SIDE_UNKNOWN)
-        side = ask_job(domain, &elapsed_us, &local);
+        side = ask(domain, &(Job){0}, &stands, &local);
     if (local != NULL) {
         g_propagate_error(error, g_steal_pointer(&local));
         return FALSE;

@@ -15,8 +15,11 @@ typedef struct {
     virDomainPtr domain; /* a reference */
     char *name;
     char uuid[SEVMIG_UUID_SIZE];
-    char *xml;
-    guint64 elapsed_us;
+    char *xml;           /* NULL: it could not be told whether it is one */
+    gint64 job_began_us; /* when libvirt began, monotonic, as near as it can be told */
+    guint64 elapsed_us;  /* how long memory has been sent; 0: disks came first, it cannot be told */
+    gboolean begun;      /* memory is being sent; before, QEMU says when it begins */
+    gboolean stands;     /* its vCPUs do, for this migration */
 } SevmigFound;
 
 void sevmig_found_free(SevmigFound *found);
@@ -25,7 +28,10 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(SevmigFound, sevmig_found_free)
 /* NULL without `error`: it is not. NULL with `error`: it cannot be told. */
 SevmigFound *sevmig_outgoing_look(virDomainPtr domain, GError **error);
 
-/* Every domain that is; those that cannot be told are left out with a warning in the log. */
+/* Whether the domain is the source of a migration right now. -1 with libvirt's error: unknown. */
+int sevmig_outgoing_is_source(virDomainPtr domain);
+
+/* Every domain that is, or may be: see `xml`. */
 GPtrArray *sevmig_outgoing_list(virConnectPtr connection, GError **error);
 
 /* The description of a domain, by name or UUID; caller frees. Refused for one that is arriving. */

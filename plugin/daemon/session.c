@@ -262,6 +262,7 @@ sevmig_session_new(const SevmigSessionSetup *setup, const SevmigSessionOps *ops,
     self->actuator = setup->actuator;
     self->tick_ms = setup->tick_ms > 0 ? setup->tick_ms : TICK_MS;
     self->start_us = g_get_monotonic_time() - (gint64)setup->elapsed_us;
+    self->stopped_us = setup->stands ? g_get_monotonic_time() : 0;
     sevmig_info_init(&self->info);
     sevmig_info_set(&self->info.id, setup->id);
     sevmig_info_set(&self->info.domain, setup->domain);

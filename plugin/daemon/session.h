@@ -41,7 +41,8 @@ typedef struct {
     SevmigActuator *actuator;           /* taken over */
     const char *records_dir;            /* NULL: nothing is recorded */
     guint64 fixed_downtime_us;          /* see SevmigControlParams */
-    guint64 elapsed_us;                 /* how long the migration has run already */
+    guint64 elapsed_us;                 /* how long memory has been sent already */
+    gboolean stands;                    /* the guest does, for this migration */
     gboolean dry_run;                   /* decide and record, act on nothing */
     guint tick_ms;                      /* 0: the usual 100 */
 } SevmigSessionSetup;

@@ -4,7 +4,9 @@
  *
  * Listens to QEMU's MIGRATION and X_SEV events and to libvirt's lifecycle and job events. A domain
  * that says it migrates is first looked at (detect.h); what it says meanwhile is kept and told
- * after `found`, so that nobody misses an event. Lasts as long as one connection.
+ * after `found`, so that nobody misses an event. Where libvirt cannot say, it is asked again until
+ * it does. A domain's migrations are told of at most once a second, and one job of libvirt's is one
+ * migration, whatever the QEMU says. Lasts as long as one connection.
  */
 #ifndef SEVMIGD_WATCHER_H
 #define SEVMIGD_WATCHER_H
@@ -20,7 +22,8 @@ typedef struct {
     const char *name;
     const char *uuid;
     const char *xml;
-    guint64 elapsed_us; /* how long the migration has run already */
+    guint64 elapsed_us; /* how long its memory has been sent already */
+    gboolean stands;    /* the vCPUs do, for this migration */
 } SevmigOutgoing;
 
 typedef struct {

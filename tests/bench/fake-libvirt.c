@@ -6,6 +6,11 @@
  * and migrate from the beginning; their monitors are sevmig-fake-qemus at FAKE_QEMUS. What sevmigd
  * does not call then is not here, so the real libvirt would be, and would fail.
  *
+ * Files beside FAKE_QEMUS make it misbehave: "job-failures", so many first questions about jobs
+ * fail; "standing", the guests stand for their migration, as without --live; "events", so many
+ * times a second the QEMU of the first domain says by turns that it is about to switch over and
+ * that it is set up.
+ *
  * The wall clock is ahead by the seconds that stand in the file "offset" beside FAKE_QEMUS, as no
  * test may set the real one.
  */
@@ -40,6 +45,26 @@ struct _virConnect {
 static struct _virConnect the_connection;
 static struct _virDomain *domains;
 static int n_domains;
+
+/* The number in a file beside FAKE_QEMUS; 0: there is none. */
+static long
+number_in(const char *name)
+{
+    const char *qemus = getenv("FAKE_QEMUS");
+    char path[256], text[32] = "";
+    int fd;
+
+    if (qemus == NULL || strrchr(qemus, '/') == NULL)
+        return 0;
+    snprintf(path, sizeof(path), "%.*s/%s", (int)(strrchr(qemus, '/') - qemus), qemus, name);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return 0;
+    if (read(fd, text, sizeof(text) - 1) < 0)
+        text[0] = '\0';
+    close(fd);
+    return atol(text);
+}
 
 virConnectPtr
 virConnectOpen(const char *uri)
@@ -100,6 +125,30 @@ virConnectDomainEventDeregisterAny(virConnectPtr connection, int id)
     return 0;
 }
 
+typedef struct {
+    virConnectDomainQemuMonitorEventCallback callback;
+    void *opaque;
+    long said;
+    gint64 since_us;
+} Talk;
+
+static gboolean
+talk(gpointer data)
+{
+    Talk *self = data;
+    long due =
+        number_in("events") * (long)((g_get_monotonic_time() - self->since_us) / 1000) / 1000;
+
+    if (due == 0)
+        self->since_us = g_get_monotonic_time();
+    for (; self->said < due; self->said++)
+        self->callback(&the_connection, &domains[0], "MIGRATION", 0, 0,
+                       self->said % 2 ? "{\"status\": \"setup\"}"
+                                      : "{\"status\": \"pre-switchover\"}",
+                       self->opaque);
+    return G_SOURCE_CONTINUE;
+}
+
 int
 virConnectDomainQemuMonitorEventRegister(virConnectPtr connection, virDomainPtr domain,
                                          const char *event,
@@ -107,6 +156,12 @@ virConnectDomainQemuMonitorEventRegister(virConnectPtr connection, virDomainPtr 
                                          void *opaque, virFreeCallback free_opaque,
                                          unsigned int flags)
 {
+    Talk *self = g_new0(Talk, 1);
+
+    self->callback = callback;
+    self->opaque = opaque;
+    self->since_us = g_get_monotonic_time();
+    g_timeout_add(5, talk, self);
     return 100;
 }
 
@@ -153,9 +208,11 @@ virDomainGetUUIDString(virDomainPtr domain, char *text)
 int
 virDomainGetState(virDomainPtr domain, int *state, int *reason, unsigned int flags)
 {
-    *state = VIR_DOMAIN_RUNNING;
+    gboolean stands = number_in("standing") > 0;
+
+    *state = stands ? VIR_DOMAIN_PAUSED : VIR_DOMAIN_RUNNING;
     if (reason != NULL)
-        *reason = VIR_DOMAIN_RUNNING_BOOTED;
+        *reason = stands ? (int)VIR_DOMAIN_PAUSED_MIGRATION : (int)VIR_DOMAIN_RUNNING_BOOTED;
     return 0;
 }
 
@@ -163,11 +220,16 @@ int
 virDomainGetJobStats(virDomainPtr domain, int *type, virTypedParameterPtr *params, int *n_params,
                      unsigned int flags)
 {
+    static gint asked;
     int most = 0;
 
+    if (g_atomic_int_add(&asked, 1) < number_in("job-failures"))
+        return -1;
     *type = VIR_DOMAIN_JOB_UNBOUNDED;
     *params = NULL;
     *n_params = 0;
+    if (virTypedParamsAddULLong(params, n_params, &most, VIR_DOMAIN_JOB_MEMORY_TOTAL, 1 << 30) < 0)
+        return -1;
     return virTypedParamsAddInt(params, n_params, &most, VIR_DOMAIN_JOB_OPERATION,
                                 VIR_DOMAIN_JOB_OPERATION_MIGRATION_OUT);
 }
@@ -214,25 +276,6 @@ virDomainQemuMonitorCommand(virDomainPtr domain, const char *command, char **res
 
 /* --- The clock --- */
 
-static long
-clock_offset_s(void)
-{
-    const char *qemus = getenv("FAKE_QEMUS");
-    char path[256], text[32] = "";
-    int fd;
-
-    if (qemus == NULL || strrchr(qemus, '/') == NULL)
-        return 0;
-    snprintf(path, sizeof(path), "%.*s/offset", (int)(strrchr(qemus, '/') - qemus), qemus);
-    fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return 0;
-    if (read(fd, text, sizeof(text) - 1) < 0)
-        text[0] = '\0';
-    close(fd);
-    return atol(text);
-}
-
 int
 clock_gettime(clockid_t clock, struct timespec *now)
 {
@@ -243,7 +286,7 @@ clock_gettime(clockid_t clock, struct timespec *now)
     if (real(clock, now) < 0)
         return -1;
     if (clock == CLOCK_REALTIME)
-        now->tv_sec += clock_offset_s();
+        now->tv_sec += number_in("offset");
     return 0;
 }
 

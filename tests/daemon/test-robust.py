@@ -91,6 +91,10 @@ class Migrations(BusCase):
         return dict(os.environ, LD_PRELOAD=os.environ["FAKE_LIBVIRT"], FAKE_DOMAINS=str(self.N),
                     FAKE_QEMUS=self.monitors, ASAN_OPTIONS=f"{options}:verify_asan_link_order=0:detect_leaks=0")
 
+    def say(self, name, number):
+        """To the fake libvirt."""
+        pathlib.Path(self.qemus_dir.name, name).write_text(f"{number:016d}", encoding="ascii")
+
     def places(self):
         self.before_start()
         return super().places()
@@ -140,11 +144,59 @@ class Migrating(Migrations):
         """A day back, a year on: what is timed is timed by another clock."""
         with self.ticks_go_on():
             for offset in (-86400, 366 * 86400):
-                pathlib.Path(self.qemus_dir.name, "offset").write_text(f"{offset:016d}")
+                self.say("offset", offset)
                 time.sleep(1)
         elapsed = [self.call("Get", "org.sevmig1.Migration", "ElapsedUs", interface=PROPERTIES, path=path)
                    for path in self.call("ListMigrations", True)]
         self.assertLess(max(elapsed), 3600e6)
+
+
+class NotSaid(Migrations):
+    """libvirt is too busy to say of most domains whether they migrate, twice."""
+
+    def before_start(self):
+        self.say("job-failures", 2 * self.N - 5)
+
+    def test_asked_again(self):
+        self.assertIn("looking again", self.log())
+        self.assertGreater(self.log().count("migration found"), self.N - 1)
+
+
+class Standing(Migrations):
+    """Migrations without --live are followed and steered as any other."""
+
+    N = 3
+
+    def before_start(self):
+        self.say("standing", 1)
+
+    def test_found(self):
+        self.assertEqual(self.steered(), self.N)
+
+
+class Talking(Migrations):
+    """A QEMU that says all the time that it migrates anew: nothing of the others' is lost by it."""
+
+    N = 70
+
+    def test_others_stay(self):
+        others = [path for path in self.call("ListMigrations", True) if self.name_of(path) != "guest-0"]
+        records = [self.call("Get", "org.sevmig1.Migration", "RecordFile", interface=PROPERTIES, path=path)
+                   for path in others]
+        self.say("events", 100)
+        begun = time.monotonic()
+        wait_until("it is followed anew", lambda: self.sessions() > 3, 20)
+        time.sleep(2)
+        self.assertLessEqual(self.sessions(), 2 + time.monotonic() - begun)
+        self.assertGreaterEqual(self.steered(), self.N - 1)
+        for record in records:
+            self.assertTrue(os.path.exists(record), record)
+
+    def name_of(self, path):
+        return self.call("Get", "org.sevmig1.Migration", "Domain", interface=PROPERTIES, path=path)
+
+    def sessions(self):
+        return sum("guest-0" in line and "migration found" in line for line in self.log().splitlines())
 
 
 class OnDisk(Migrations):
