@@ -61,7 +61,7 @@ static const struct {
 
 #define NEEDS_LEASE                                                                                \
     (QMPC_TUNE_VCPU_THROTTLE | QMPC_TUNE_VCPU_THROTTLES | QMPC_TUNE_SWITCHOVER |                   \
-     QMPC_TUNE_HOLD_SENDING)
+     QMPC_TUNE_HOLD_SENDING | QMPC_TUNE_PAUSE)
 
 static bool
 bad_argument(GError **error, const char *name, uint32_t value, uint32_t min, uint32_t max)
@@ -110,7 +110,7 @@ qmpc_tune_build(const QmpcTune *tune, GError **error)
     if ((tune->present & NEEDS_LEASE) != 0 && (tune->present & QMPC_TUNE_LEASE) == 0) {
         g_set_error_literal(error, QMPC_ERROR, QMPC_ERROR_ARGUMENT,
                             QMPC_SEV_TUNE_COMMAND
-                            ": throttle, switchover and hold-sending need lease-ms");
+                            ": throttle, switchover, hold-sending and pause need lease-ms");
         return NULL;
     }
     if (!add_numbers(tune, arguments, error))
@@ -124,6 +124,8 @@ qmpc_tune_build(const QmpcTune *tune, GError **error)
     if ((tune->present & QMPC_TUNE_HOLD_SENDING) != 0)
         json_object_object_add(arguments, "hold-sending",
                                json_object_new_boolean(tune->hold_sending));
+    if ((tune->present & QMPC_TUNE_PAUSE) != 0)
+        json_object_object_add(arguments, "pause", json_object_new_boolean(tune->pause));
     return qmpc_json_command(QMPC_SEV_TUNE_COMMAND, arguments);
 }
 
@@ -155,6 +157,7 @@ static const QmpcField tune_fields[] = {
     QMPC_FIELD_OPT(U32, QmpcSevStatus, "downtime-limit-us", tune.downtime_limit_us,
                    tune.has_downtime_limit),
     QMPC_FIELD(BOOL, QmpcSevStatus, "hold-sending", tune.hold_sending),
+    QMPC_FIELD_OPT(BOOL, QmpcSevStatus, "pause", tune.pause, tune.has_pause),
     QMPC_FIELD(U32, QmpcSevStatus, "lease-ms", tune.lease_ms),
     QMPC_FIELD(U32, QmpcSevStatus, "lease-remaining-ms", tune.lease_remaining_ms),
 };

@@ -63,6 +63,7 @@ typedef enum {
     QMPC_TUNE_DOWNTIME_LIMIT = 1 << 7,
     QMPC_TUNE_HOLD_SENDING = 1 << 8,
     QMPC_TUNE_LEASE = 1 << 9,
+    QMPC_TUNE_PAUSE = 1 << 10,
 } QmpcTuneFlags;
 
 typedef struct {
@@ -78,6 +79,7 @@ typedef struct {
     uint32_t downtime_limit_us; /* 1000..2000000000 */
     bool hold_sending;
     uint32_t lease_ms; /* 100..60000 */
+    bool pause;        /* no vCPU runs; only for a QEMU that says tune.has_pause */
 } QmpcTune;
 
 /* --- What QEMU answers to either command --- */
@@ -143,6 +145,8 @@ typedef struct {
         bool hold_sending;
         uint32_t lease_ms;           /* its length; 0: no lease is held */
         uint32_t lease_remaining_ms; /* 0: no lease is held */
+        bool has_pause;              /* this QEMU knows how */
+        bool pause;
     } tune;
     struct {
         uint32_t page_size_bytes;
@@ -179,7 +183,7 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(QmpcSevStatus, qmpc_sev_status_clear)
 
 /*
  * The command as text (caller frees). NULL with QMPC_ERROR_ARGUMENT if a value is out of its range,
- * or if throttle, hold_sending or switchover is sent without a lease.
+ * or if throttle, hold_sending, pause or switchover is sent without a lease.
  */
 char *qmpc_tune_build(const QmpcTune *tune, GError **error);
 char *qmpc_sev_query_build(void);

@@ -44,6 +44,8 @@ brief_alone(const SevmigAction *action)
     const char *words = briefs[action->type].words;
     if (action->type == SEVMIG_ACTION_HOLD_SENDING)
         return g_strdup_printf("%s %s", words, action->value != 0 ? "held" : "goes on");
+    if (action->type == SEVMIG_ACTION_PAUSE && action->value == 0)
+        return g_strdup("let the guest run");
     if (action->type == SEVMIG_ACTION_SWITCHOVER && action->value >= 0 &&
         action->value < (gint64)G_N_ELEMENTS(switchovers))
         return g_strdup_printf("%s %s", words, switchovers[action->value]);

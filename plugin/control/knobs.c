@@ -18,6 +18,7 @@ static const SevmigActionType action_of[SEVMIG_KNOB_COUNT] = {
     [SEVMIG_KNOB_DOWNTIME_LIMIT] = SEVMIG_ACTION_DOWNTIME_LIMIT_US,
     [SEVMIG_KNOB_SWITCHOVER] = SEVMIG_ACTION_SWITCHOVER,
     [SEVMIG_KNOB_HOLD_SENDING] = SEVMIG_ACTION_HOLD_SENDING,
+    [SEVMIG_KNOB_PAUSE] = SEVMIG_ACTION_PAUSE,
 };
 
 void
@@ -58,6 +59,7 @@ sevmig_knobs_check(SevmigKnobs *self, const SevmigSample *sample)
     } seen[] = {
         {SEVMIG_KNOB_BATCH, sample->batch_pages},
         {SEVMIG_KNOB_THROTTLE, sample->vcpu_throttle_percent},
+        {SEVMIG_KNOB_PAUSE, sample->paused},
     };
 
     if (self->observe_only)

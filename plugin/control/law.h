@@ -106,10 +106,27 @@ typedef struct {
 
 typedef enum {
     SEVMIG_ENDING_NOT,
-    SEVMIG_ENDING_PAUSED,  /* the guest was asked to be suspended */
     SEVMIG_ENDING_ABORTED, /* the migration was asked to be cancelled */
     SEVMIG_ENDING_QEMU,    /* QEMU has begun stop-and-copy */
 } SevmigEnding;
+
+/* Why there is no pause, where the policy asks for one. */
+typedef enum {
+    SEVMIG_PAUSE_ALLOWED,
+    SEVMIG_PAUSE_UNKNOWN, /* to this QEMU */
+    SEVMIG_PAUSE_STILL,
+    SEVMIG_PAUSE_TOO_LONG,
+} SevmigPauseRefusal;
+
+typedef struct {
+    bool on;
+    int64_t since_us;
+    double spent_us;            /* in pauses that were ended */
+    SevmigPauseRefusal refusal; /* said last */
+    uint64_t bytes;             /* sent, when they were seen to grow */
+    int64_t moved_us;           /* which was then; 0: no sample yet */
+    int64_t said_us;            /* that nothing moves; 0: it does */
+} SevmigPause;
 
 struct SevmigControl {
     SevmigPhase phase;
@@ -126,6 +143,7 @@ struct SevmigControl {
     int64_t could_stop_us; /* since then the goal would be met; 0: it would not */
     unsigned let_go_ticks; /* samples since QEMU may switch over */
     int64_t batch_changed_us;
+    bool turn_waits;       /* what the arbiter said last */
     bool held;             /* by the arbiter; until the word to send has arrived, too, ... */
     int64_t turn_us;       /* ... which is some time after it came */
     uint64_t turn_hold_us; /* of the firmware by one submission; 0: no limit */
@@ -142,6 +160,7 @@ struct SevmigControl {
     SevmigSweep sweep;
     SevmigThrottle throttle;
     SevmigStall stall;
+    SevmigPause pause;
 };
 
 /* False when that part is to be left out. */
@@ -186,9 +205,16 @@ void sevmig_sync_interval_decide(SevmigControl *self);
 
 void sevmig_stall_decide(SevmigControl *self, SevmigActions *actions);
 void sevmig_deadline_decide(SevmigControl *self, SevmigActions *actions);
-/* Suspend the guest and let QEMU finish at once; or cancel. Once only. */
-void sevmig_ending_pause(SevmigControl *self, SevmigActions *actions, const char *why);
+/* Cancels. Once only. */
 void sevmig_ending_abort(SevmigControl *self, SevmigActions *actions, const char *why);
+
+/* True: the guest is paused. False: it may not be, and the record says why. */
+bool sevmig_pause_begin(SevmigControl *self, SevmigActions *actions, const char *why);
+void sevmig_pause_end(SevmigControl *self, const char *why);
+/* With each sample: does data move, and may a pause be kept? */
+void sevmig_pause_watch(SevmigControl *self, SevmigActions *actions);
+/* Nothing has left the host for some seconds. */
+bool sevmig_pause_still(const SevmigControl *self);
 
 /* NULL, or what is wrong with the state: checked after each step. */
 const char *sevmig_control_invariant(const SevmigControl *self);

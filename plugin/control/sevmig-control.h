@@ -48,7 +48,7 @@ typedef enum {
 typedef enum {
     SEVMIG_ON_STALL_CONTINUE, /* keep trying */
     SEVMIG_ON_STALL_RELAX,    /* let the downtime goal grow, in recorded steps, to its maximum */
-    SEVMIG_ON_STALL_PAUSE,    /* pause the guest and finish */
+    SEVMIG_ON_STALL_PAUSE,    /* pause the guest and finish, within the greatest downtime */
     SEVMIG_ON_STALL_ABORT,    /* cancel the migration */
 } SevmigOnStall;
 
@@ -129,6 +129,8 @@ typedef struct {
     uint64_t throttle_slice_us;
     uint64_t sync_interval_us;
     uint64_t lease_remaining_us;
+    bool can_pause; /* this QEMU knows how */
+    bool paused;
     /* ram */
     uint32_t page_size_bytes;
     uint64_t private_pages;
@@ -204,7 +206,7 @@ typedef enum {
     SEVMIG_ACTION_SWITCHOVER,       /* value: SevmigSwitchover */
     SEVMIG_ACTION_DOWNTIME_LIMIT_US,
     SEVMIG_ACTION_HOLD_SENDING, /* value: 0 or 1 */
-    SEVMIG_ACTION_PAUSE,        /* suspend the guest; QEMU then finishes; the daemon resumes it */
+    SEVMIG_ACTION_PAUSE,        /* value: 0 or 1; no vCPU runs, under the lease */
     SEVMIG_ACTION_ABORT,        /* cancel the migration */
     SEVMIG_ACTION_NOTE,         /* nothing to do; the reason is worth recording */
     SEVMIG_ACTION_COUNT

@@ -32,23 +32,6 @@ ms(double us)
 }
 
 void
-sevmig_ending_pause(SevmigControl *self, SevmigActions *actions, const char *why)
-{
-    if (self->ending != SEVMIG_ENDING_NOT)
-        return;
-    self->ending = SEVMIG_ENDING_PAUSED;
-    sevmig_knobs_act(&self->knobs, actions, SEVMIG_ACTION_PAUSE, 0,
-                     "pause: %s; the rest takes about %d ms", why, ms(self->outlook.downtime_us));
-    sevmig_throttle_want(self, 0, "the guest is to be suspended");
-    sevmig_knobs_want(&self->knobs, SEVMIG_KNOB_DOWNTIME_LIMIT, RELAX_UNLIMITED_US,
-                      "the guest is suspended: waiting longer only adds to it");
-    sevmig_knobs_want(&self->knobs, SEVMIG_KNOB_SWITCHOVER, SEVMIG_SWITCHOVER_AUTO,
-                      "let go: the guest is suspended");
-    sevmig_law_send(self, "the guest is to be suspended");
-    sevmig_phase_move(&self->phase, SEVMIG_PHASE_SWITCHOVER);
-}
-
-void
 sevmig_ending_abort(SevmigControl *self, SevmigActions *actions, const char *why)
 {
     if (self->ending != SEVMIG_ENDING_NOT)
@@ -99,6 +82,18 @@ relax(SevmigControl *self, SevmigActions *actions)
                      ms(goal), ms(next), self->stall.relaxed);
 }
 
+/* A pause that may not be leaves the policy's other word, or to go on. */
+static void
+pause_or_next(SevmigControl *self, SevmigActions *actions)
+{
+    bool too_long;
+
+    if (sevmig_pause_begin(self, actions, "nothing allowed makes the remainder shrink"))
+        return;
+    too_long = self->pause.refusal == SEVMIG_PAUSE_TOO_LONG;
+    self->stall.exhausted = too_long || self->pause.refusal == SEVMIG_PAUSE_UNKNOWN;
+}
+
 static void
 act_on_stall(SevmigControl *self, SevmigActions *actions)
 {
@@ -110,7 +105,7 @@ act_on_stall(SevmigControl *self, SevmigActions *actions)
         relax(self, actions);
         break;
     case SEVMIG_ON_STALL_PAUSE:
-        sevmig_ending_pause(self, actions, "nothing allowed makes the remainder shrink");
+        pause_or_next(self, actions);
         break;
     case SEVMIG_ON_STALL_ABORT:
         sevmig_ending_abort(self, actions, "nothing allowed makes the remainder shrink");
@@ -207,7 +202,10 @@ sevmig_stall_decide(SevmigControl *self, SevmigActions *actions)
     if (self->stall.score < STALL_SCORE)
         return;
     if (self->stall.exhausted) {
-        give_up_throttle(self);
+        if (self->params.on_stall == SEVMIG_ON_STALL_PAUSE)
+            pause_or_next(self, actions);
+        if (!self->pause.on)
+            give_up_throttle(self);
         return;
     }
     if (sevmig_phase_allows(self->phase, SEVMIG_PHASE_STALLED) &&
@@ -222,25 +220,34 @@ sevmig_stall_decide(SevmigControl *self, SevmigActions *actions)
     act_on_stall(self, actions);
 }
 
+/* A pause that ends in time needs what is left to be sent; in the first pass that is too long to
+ * take on prediction alone. */
+static bool
+is_time_to_pause(const SevmigControl *self)
+{
+    bool late_pass = self->phase == SEVMIG_PHASE_CONVERGING || self->phase == SEVMIG_PHASE_STALLED;
+
+    return sevmig_law_time_left_us(self) <= (late_pass ? self->outlook.downtime_us : 0);
+}
+
 void
 sevmig_deadline_decide(SevmigControl *self, SevmigActions *actions)
 {
-    double left = sevmig_law_time_left_us(self);
-    bool late_pass = self->phase == SEVMIG_PHASE_CONVERGING || self->phase == SEVMIG_PHASE_STALLED;
+    SevmigOnDeadline word = self->params.on_deadline;
 
-    /* A pause that ends in time needs what is left to be sent; in the first pass that is too long
-     * to take on prediction alone. */
-    if (self->params.on_deadline == SEVMIG_ON_DEADLINE_PAUSE && late_pass)
-        left -= self->outlook.downtime_us;
-    if (left > 0 || self->ending != SEVMIG_ENDING_NOT)
+    if (self->ending != SEVMIG_ENDING_NOT || self->pause.on)
         return;
-    if (self->params.on_deadline == SEVMIG_ON_DEADLINE_PAUSE)
-        sevmig_ending_pause(self, actions, "the duration goal cannot be kept otherwise");
-    else if (self->params.on_deadline == SEVMIG_ON_DEADLINE_ABORT)
+    if (word == SEVMIG_ON_DEADLINE_PAUSE && is_time_to_pause(self) &&
+        sevmig_pause_begin(self, actions, "the duration goal cannot be kept otherwise"))
+        return;
+    if (sevmig_law_time_left_us(self) > 0)
+        return;
+    if (word == SEVMIG_ON_DEADLINE_ABORT ||
+        (word == SEVMIG_ON_DEADLINE_PAUSE && self->params.on_stall == SEVMIG_ON_STALL_ABORT))
         sevmig_ending_abort(self, actions, "the duration goal is missed");
     else if (!self->stall.deadline_told)
         sevmig_knobs_act(&self->knobs, actions, SEVMIG_ACTION_NOTE, 0,
-                         "the duration goal of %d s is missed; the policy says continue",
+                         "the duration goal of %d s is missed; the migration goes on",
                          (int)(self->params.duration_goal_us / 1000000));
     self->stall.deadline_told = true;
 }

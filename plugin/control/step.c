@@ -119,6 +119,7 @@ take_params(SevmigControl *self, const SevmigControlParams *params)
         self->params.downtime_goal_us > 0 ? self->params.downtime_max_us : DOWNTIME_ENDLESS_US;
     self->knobs.observe_only = self->params.observe_only;
     memset(&self->stall, 0, sizeof(self->stall));
+    self->pause.refusal = SEVMIG_PAUSE_ALLOWED;
     self->throttle.due = true;
 }
 
@@ -144,6 +145,7 @@ let_loose(SevmigControl *self, const char *why)
         SEVMIG_SWITCHOVER_AUTO)
         sevmig_knobs_want(&self->knobs, SEVMIG_KNOB_SWITCHOVER, SEVMIG_SWITCHOVER_AUTO, "%s", why);
     sevmig_law_send(self, why);
+    sevmig_pause_end(self, why);
 }
 
 /* A guest that is held gains nothing from being slow. */
@@ -153,6 +155,9 @@ on_turn(SevmigControl *self, const SevmigEvent *event, SevmigActions *actions)
     const SevmigTurn *turn = event->turn;
 
     if (!turn || self->ending != SEVMIG_ENDING_NOT)
+        return;
+    self->turn_waits = !turn->sends;
+    if (self->pause.on) /* the sooner it has sent all, the better */
         return;
     if (self->held == turn->sends) {
         self->held = !turn->sends;
@@ -171,6 +176,7 @@ static void
 on_policy(SevmigControl *self, const SevmigEvent *event, SevmigActions *actions)
 {
     take_params(self, event->params);
+    sevmig_pause_end(self, "another policy holds");
     self->batch_changed_us = 0; /* the batch of another policy need not settle first */
     sevmig_knobs_forget(&self->knobs);
     note(self, actions, "other policy from now on", NULL);
@@ -197,8 +203,10 @@ decide(SevmigControl *self, SevmigActions *actions)
     sevmig_deadline_decide(self, actions);
     if (self->ending != SEVMIG_ENDING_NOT || self->held)
         return;
-    sevmig_throttle_decide(self);
-    sevmig_stall_decide(self, actions);
+    if (!self->pause.on) {
+        sevmig_throttle_decide(self);
+        sevmig_stall_decide(self, actions);
+    }
     if (self->ending == SEVMIG_ENDING_NOT)
         sevmig_switchover_decide(self, actions);
 }
@@ -219,7 +227,9 @@ on_sample(SevmigControl *self, const SevmigEvent *event, SevmigActions *actions)
     self->missed = 0;
     if (verdict != SEVMIG_INTAKE_BRIEF &&
         !sevmig_vcpus_learn(&self->vcpus, event->sample,
-                            verdict == SEVMIG_INTAKE_OK ? (double)(event->now_us - before_us) : 0))
+                            verdict == SEVMIG_INTAKE_OK && !self->pause.on && !event->sample->paused
+                                ? (double)(event->now_us - before_us)
+                                : 0))
         note(self, actions, "impossible vCPU times, ignoring", NULL);
     if (self->vcpus.throttle_percent > self->throttle.max_percent)
         self->throttle.max_percent = self->vcpus.throttle_percent;
@@ -227,13 +237,14 @@ on_sample(SevmigControl *self, const SevmigEvent *event, SevmigActions *actions)
     if (self->held || (self->turn_us > 0 && before_us < self->turn_us + TURN_ARRIVES_US))
         self->intake.sent.busy = false; /* that time was not spent on pages */
     sevmig_firmware_learn(&self->firmware, &self->intake.sent);
-    if (self->vcpus.throttle_percent > 0 || !self->vcpus.known)
+    if (self->vcpus.throttle_percent > 0 || self->pause.on || !self->vcpus.known)
         sevmig_lull_interrupt(&self->lull);
     else if (verdict == SEVMIG_INTAKE_OK)
         sevmig_lull_learn(&self->lull, event->now_us, self->vcpus.running);
     sevmig_outlook_count(self);
     sevmig_outlook_learn_sync(self, actions);
     sevmig_outlook_update(self);
+    sevmig_pause_watch(self, actions);
     if (!self->outlook.known || self->ending == SEVMIG_ENDING_QEMU)
         return;
     advance_phase(self);
@@ -247,6 +258,7 @@ on_missed(SevmigControl *self, SevmigActions *actions)
     if (++self->missed != MISSED_MOST)
         return;
     note(self, actions, "no statistics for several ticks: the throttle is released", NULL);
+    sevmig_pause_end(self, "nobody sees whether data moves");
     if (self->throttle.wanted_percent > 0)
         sevmig_throttle_want(self, 0, "its effect cannot be seen");
 }

@@ -109,6 +109,10 @@ let_go(SevmigControl *self)
 static bool
 duration_forces(const SevmigControl *self)
 {
+    /* A pause can be taken back, a stop-and-copy cannot. */
+    if (sevmig_pause_still(self) ||
+        (self->params.on_deadline == SEVMIG_ON_DEADLINE_PAUSE && self->intake.last.can_pause))
+        return false;
     return self->params.duration_goal_us > 0 && self->intake.late &&
            sevmig_law_outranks(self, SEVMIG_GOAL_DURATION, SEVMIG_GOAL_DOWNTIME) &&
            sevmig_law_time_left_us(self) <= self->outlook.downtime_us + FORCE_US;
@@ -206,14 +210,14 @@ waiting_wins(SevmigControl *self)
 static void
 decide(SevmigControl *self, SevmigActions *actions)
 {
-    const SevmigOutlook *o = &self->outlook;
-
-    if (duration_forces(self)) {
+    if (self->pause.on) {
+        let_go(self); /* the sooner the better, and QEMU counts what is left */
+    } else if (duration_forces(self)) {
         sevmig_phase_move(&self->phase, SEVMIG_PHASE_SWITCHOVER);
         sevmig_knobs_want(
             &self->knobs, SEVMIG_KNOB_SWITCHOVER, SEVMIG_SWITCHOVER_NOW,
             "now: the duration goal ranks first and leaves %d ms, stopping takes %d ms",
-            ms(fmax(0, sevmig_law_time_left_us(self))), ms(o->downtime_us));
+            ms(fmax(0, sevmig_law_time_left_us(self))), ms(self->outlook.downtime_us));
     } else if (self->phase == SEVMIG_PHASE_SWITCHOVER) {
         watch_let_go(self, actions);
     } else if (!may_go(self)) {

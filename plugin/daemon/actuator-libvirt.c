@@ -10,7 +10,7 @@
 #include "sevmig-error.h"
 #include "worker.h"
 
-/* libvirt lets a resume wait for the end of the migration job; give it that long and more. */
+/* libvirt gives up waiting for its job lock after 30 s. */
 #define COMMAND_TIMEOUT_MS 40000u
 
 typedef struct {
@@ -48,42 +48,6 @@ libvirt_exchange_finish(SevmigActuator *actuator, GAsyncResult *result, QmpcSevS
 
 /* --- commands --- */
 
-static gboolean
-domain_is_paused(virDomainPtr domain, int for_reason)
-{
-    int state, reason;
-
-    return virDomainGetState(domain, &state, &reason, 0) >= 0 && state == VIR_DOMAIN_PAUSED &&
-           reason == for_reason;
-}
-
-/* During an outgoing migration libvirt notes the migration as the reason of a pause, and undoes it
-   if the migration fails. With any other reason the migration was over before: nothing would ever
-   undo that, so it is done here. */
-static int
-domain_pause(virDomainPtr domain)
-{
-    int state;
-
-    if (virDomainGetState(domain, &state, NULL, 0) < 0)
-        return -1;
-    if (state == VIR_DOMAIN_PAUSED)
-        return 0; /* by somebody else, whose it stays */
-    if (virDomainSuspend(domain) < 0)
-        return -1;
-    return domain_is_paused(domain, VIR_DOMAIN_PAUSED_USER) ? virDomainResume(domain) : 0;
-}
-
-/* A pause for another reason is not ours. The call waits for the end of the migration job, by which
-   libvirt has usually resumed the guest and refuses to do it again. */
-static int
-domain_resume(virDomainPtr domain)
-{
-    if (!domain_is_paused(domain, VIR_DOMAIN_PAUSED_MIGRATION) || virDomainResume(domain) >= 0)
-        return 0;
-    return virGetLastErrorCode() == VIR_ERR_OPERATION_INVALID ? 0 : -1;
-}
-
 /* By now the migration may be over and the domain be backed up, dumped or saved: that is not ours.
  */
 static int
@@ -98,8 +62,6 @@ static const struct {
     const char *what;
     int (*call)(virDomainPtr domain);
 } commands[SEVMIG_COMMAND_COUNT] = {
-    [SEVMIG_COMMAND_PAUSE] = {"cannot pause domain", domain_pause},
-    [SEVMIG_COMMAND_RESUME] = {"cannot resume domain", domain_resume},
     [SEVMIG_COMMAND_ABORT] = {"cannot cancel the migration of domain", domain_abort},
 };
 

@@ -17,9 +17,7 @@
 typedef struct SevmigActuator SevmigActuator;
 
 typedef enum {
-    SEVMIG_COMMAND_PAUSE,  /* stop the guest's vCPUs; libvirt restarts them at the end */
-    SEVMIG_COMMAND_RESUME, /* undo that, if the guest is still paused because of it */
-    SEVMIG_COMMAND_ABORT,  /* cancel the migration */
+    SEVMIG_COMMAND_ABORT, /* cancel the migration */
     SEVMIG_COMMAND_COUNT
 } SevmigCommand;
 

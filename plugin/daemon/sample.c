@@ -88,6 +88,8 @@ sevmig_sample_fill(SevmigSample *sample, SevmigVcpuSample *vcpus, const QmpcSevS
         .vcpu_throttle_percent = status->tune.vcpu_throttle_percent,
         .throttle_slice_us = status->tune.throttle_slice_us,
         .sync_interval_us = (uint64_t)status->tune.sync_interval_ms * US_PER_MS,
+        .can_pause = status->tune.has_pause,
+        .paused = status->tune.has_pause && status->tune.pause,
         .lease_remaining_us = (uint64_t)status->tune.lease_remaining_ms * US_PER_MS,
     };
     ram_fill(sample, status);

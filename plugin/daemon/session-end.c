@@ -13,16 +13,6 @@
 #define RELEASE_TIMEOUT_MS 3000u
 #define RELEASE_CALL_TIMEOUT_MS 1500u
 
-void
-sevmig_session_undo_pause(SevmigSession *self)
-{
-    if (!self->paused || self->pausing || self->state != SEVMIG_STATE_ENDED ||
-        (self->outcome != SEVMIG_EVENT_FAILED && self->outcome != SEVMIG_EVENT_CANCELLED))
-        return;
-    self->paused = FALSE;
-    sevmig_session_command(self, SEVMIG_COMMAND_RESUME);
-}
-
 guint64
 sevmig_session_stood(SevmigSession *self)
 {
@@ -80,7 +70,6 @@ session_end(SevmigSession *self)
     sevmig_info_set(&self->info.state, "ended");
     sevmig_session_step(self, self->outcome, self->end_us);
     session_count_stands(self);
-    sevmig_session_undo_pause(self);
     sevmig_session_log(self, SEVMIG_MESSAGE_MIGRATION_ENDED,
                        "ended after %" G_GUINT64_FORMAT " ms, downtime %" G_GUINT64_FORMAT
                        " ms%s%s",

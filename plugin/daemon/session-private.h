@@ -49,9 +49,7 @@ struct SevmigSession {
     gboolean waits;    /* for its turn */
     gboolean hurries;  /* what the next sample leads to is told at once */
     gboolean forgoes;  /* no longer steers: the next call gives everything back */
-    gboolean paused;   /* by us, and not undone */
     gboolean crashed;  /* the guest, or its QEMU */
-    gboolean pausing;  /* that command is under way */
     gint64 stopped_us; /* the guest stands since then; 0: it runs */
     gboolean stands;   /* and that is not the switchover's stop: QEMU went on sending */
     guint64 stood_us;  /* how long in all */
@@ -94,10 +92,6 @@ void sevmig_session_peer(SevmigSession *self, const QmpcSevPeer *peer);
 
 /* QEMU says that it is over. */
 void sevmig_session_finish(SevmigSession *self, SevmigEventType outcome);
-
-/* A guest must not stay paused because of us: once the migration has failed and the pause, which
-   may still be under way then, is done. */
-void sevmig_session_undo_pause(SevmigSession *self);
 
 /* The call that was under way when the end or the release came has returned. */
 void sevmig_session_call_returned(SevmigSession *self);

@@ -34,10 +34,6 @@ session_commanded(GObject *source_object, GAsyncResult *result, gpointer user_da
 
     if (!self->actuator->ops->command_finish(self->actuator, result, &error))
         sevmig_session_log(self, SEVMIG_MESSAGE_COMMAND_FAILED, "%s", error->message);
-    /* Nothing else is commanded until a pause has returned. */
-    self->pausing = FALSE;
-    if (self->ops != NULL)
-        sevmig_session_undo_pause(self);
     sevmig_session_let_go(self);
 }
 
@@ -59,9 +55,9 @@ session_act(SevmigSession *self, const SevmigAction *action)
     if (!self->steers || self->state != SEVMIG_STATE_RUNNING)
         return;
     if (action->type == SEVMIG_ACTION_PAUSE) {
-        sevmig_session_log(self, SEVMIG_MESSAGE_PAUSING, "pausing the guest: %s", action->reason);
-        self->paused = self->pausing = TRUE;
-        sevmig_session_command(self, SEVMIG_COMMAND_PAUSE);
+        sevmig_session_log(self, SEVMIG_MESSAGE_PAUSING, "%s: %s",
+                           action->value != 0 ? "pausing the guest" : "no longer pausing the guest",
+                           action->reason);
     } else if (action->type == SEVMIG_ACTION_ABORT) {
         sevmig_session_log(self, SEVMIG_MESSAGE_CANCELLING, "cancelling the migration: %s",
                            action->reason);
@@ -134,6 +130,7 @@ session_status(SevmigSession *self, QmpcMigrationStatus status)
         if (self->state == SEVMIG_STATE_RUNNING) {
             self->down_us = sevmig_session_stood(self);
             sevmig_session_step(self, SEVMIG_EVENT_SWITCHOVER, g_get_monotonic_time());
+            self->down_us = MAX(self->down_us, sevmig_steering_paused_us(self->steering));
         }
         self->state = SEVMIG_STATE_QUIET;
         break;

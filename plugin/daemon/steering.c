@@ -8,7 +8,8 @@ struct SevmigSteering {
     SevmigControlParams params;
     SevmigTraceOrigin origin; /* of a change of them */
     SevmigTurn turn;
-    gboolean held; /* by it, in force */
+    gboolean held;    /* by it, in force */
+    gint64 paused_us; /* since then no vCPU is to run; 0: they are */
     SevmigControl *control;
     SevmigPhase phase;
     SevmigActions actions; /* of the newest step */
@@ -56,6 +57,8 @@ actions_take(SevmigSteering *self)
         const SevmigAction *action = &self->actions.list[i];
 
         sevmig_tuning_add(&self->tuning, action);
+        if (action->type == SEVMIG_ACTION_PAUSE)
+            self->paused_us = action->value != 0 ? self->newest_us : 0;
         self->info->decisions += action->type != SEVMIG_ACTION_NOTE;
         sevmig_info_set(&self->info->last_decision, action->reason);
     }
@@ -81,7 +84,8 @@ sevmig_steering_step(SevmigSteering *self, SevmigEventType type, gint64 now_us, 
     sevmig_control_view(self->control, &view);
     sevmig_info_take_view(self->info, &view);
     if (type == SEVMIG_EVENT_SWITCHOVER) /* what is foreseen as the guest stops is the promise */
-        self->info->promised_downtime_us = view.predicted_downtime_us;
+        self->info->promised_downtime_us =
+            view.predicted_downtime_us + sevmig_steering_paused_us(self);
     actions_take(self);
     if (self->recorder != NULL)
         sevmig_recorder_step(self->recorder, &event,
@@ -116,6 +120,12 @@ sevmig_steering_take(SevmigSteering *self, const QmpcSevStatus *status)
     sevmig_info_take_sample(self->info, &self->sample);
 }
 
+guint64
+sevmig_steering_paused_us(const SevmigSteering *self)
+{
+    return self->paused_us > 0 ? (guint64)(self->newest_us - self->paused_us) : 0;
+}
+
 SevmigPhase
 sevmig_steering_phase(const SevmigSteering *self)
 {
@@ -134,10 +144,11 @@ static gboolean
 wants_lease(const SevmigSteering *self)
 {
     const guint leased = 1u << SEVMIG_ACTION_THROTTLE | 1u << SEVMIG_ACTION_VCPU_THROTTLE |
-                         1u << SEVMIG_ACTION_SWITCHOVER | 1u << SEVMIG_ACTION_HOLD_SENDING;
+                         1u << SEVMIG_ACTION_SWITCHOVER | 1u << SEVMIG_ACTION_HOLD_SENDING |
+                         1u << SEVMIG_ACTION_PAUSE;
 
     return self->params.throttle_mode == SEVMIG_THROTTLE_STEERED || self->held ||
-           (self->tuning.present & leased) != 0;
+           self->paused_us > 0 || (self->tuning.present & leased) != 0;
 }
 
 QmpcTune
@@ -158,6 +169,7 @@ sevmig_steering_tune_failed(SevmigSteering *self)
 QmpcTune
 sevmig_steering_release_tune(SevmigSteering *self)
 {
-    sevmig_tuning_set_defaults(&self->sent, self->has_sample ? self->sample.max_command_pages : 0);
+    sevmig_tuning_set_defaults(&self->sent, self->has_sample ? self->sample.max_command_pages : 0,
+                               self->has_sample && self->sample.can_pause);
     return sevmig_tuning_get(&self->sent);
 }

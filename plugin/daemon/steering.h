@@ -40,6 +40,9 @@ void sevmig_steering_turn(SevmigSteering *self, const SevmigTurn *turn);
 /* The newest statistics; the next SAMPLE or COMPLETED event carries them. */
 void sevmig_steering_take(SevmigSteering *self, const QmpcSevStatus *status);
 
+/* For how long the guest has been paused by us, at the newest step; 0: it is not. */
+guint64 sevmig_steering_paused_us(const SevmigSteering *self);
+
 SevmigPhase sevmig_steering_phase(const SevmigSteering *self);
 
 /* When the controller wants the next event, monotonic; 0: whenever one is due. */

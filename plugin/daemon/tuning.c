@@ -68,6 +68,12 @@ put_hold(QmpcTune *tune, uint32_t value)
     tune->hold_sending = value != 0;
 }
 
+static void
+put_pause(QmpcTune *tune, uint32_t value)
+{
+    tune->pause = value != 0;
+}
+
 /* Ranges are those of the contract; an action without a row is not QEMU's to carry out. */
 static const struct {
     unsigned flag;
@@ -86,6 +92,7 @@ static const struct {
     [SEVMIG_ACTION_DOWNTIME_LIMIT_US] = {QMPC_TUNE_DOWNTIME_LIMIT, 1000, 2000000000,
                                          put_downtime_limit},
     [SEVMIG_ACTION_HOLD_SENDING] = {QMPC_TUNE_HOLD_SENDING, 0, 1, put_hold},
+    [SEVMIG_ACTION_PAUSE] = {QMPC_TUNE_PAUSE, 0, 1, put_pause},
 };
 
 static void
@@ -160,7 +167,7 @@ sevmig_tuning_put_back(SevmigTuning *self, const SevmigTuning *failed)
 }
 
 void
-sevmig_tuning_set_defaults(SevmigTuning *self, uint32_t max_command_pages)
+sevmig_tuning_set_defaults(SevmigTuning *self, uint32_t max_command_pages, gboolean can_pause)
 {
     *self = (SevmigTuning){.lease_ms = SHORTEST_LEASE_MS};
     self->values[SEVMIG_ACTION_BATCH_PAGES] = max_command_pages;
@@ -172,4 +179,6 @@ sevmig_tuning_set_defaults(SevmigTuning *self, uint32_t max_command_pages)
                     BIT(SEVMIG_ACTION_HOLD_SENDING);
     if (max_command_pages > 0)
         self->present |= BIT(SEVMIG_ACTION_BATCH_PAGES);
+    if (can_pause)
+        self->present |= BIT(SEVMIG_ACTION_PAUSE);
 }

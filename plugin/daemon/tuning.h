@@ -35,7 +35,8 @@ void sevmig_tuning_clear(SevmigTuning *self);
 void sevmig_tuning_put_back(SevmigTuning *self, const SevmigTuning *failed);
 
 /* Every value back to its default: as far as the contract can say it at once, and by a lease that
-   runs out at once for the rest. max_command_pages (0: unknown) is the default batch. */
-void sevmig_tuning_set_defaults(SevmigTuning *self, uint32_t max_command_pages);
+   runs out at once for the rest. max_command_pages (0: unknown) is the default batch;
+   a QEMU that cannot pause would refuse to be told about it. */
+void sevmig_tuning_set_defaults(SevmigTuning *self, uint32_t max_command_pages, gboolean can_pause);
 
 #endif

@@ -87,6 +87,12 @@ sevmig_sim_guest_run(SevmigSimPlant *self, double us)
     gboolean writing = is_writing(self, phase);
     double written = 0;
 
+    if (self->tune.paused) {
+        self->paused_us += us;
+        for (guint i = 0; i < s->vcpus; i++)
+            self->throttled_us[i] += us;
+        return;
+    }
     for (guint i = 0; i < s->vcpus; i++) {
         double left = left_by(self, sevmig_sim_plant_throttle_of(self, i));
         double writer = writing ? fmin(phase->busy, left) : 0;

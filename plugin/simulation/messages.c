@@ -61,6 +61,8 @@ sevmig_sim_messages_sample(SevmigSimMessages *self, const SevmigSimPlant *plant)
         .vcpu_throttle_percent = plant->tune.throttle_percent,
         .throttle_slice_us = (guint64)plant->tune.slice_us,
         .sync_interval_us = (guint64)plant->tune.sync_interval_us,
+        .can_pause = true,
+        .paused = plant->tune.paused,
         .vcpus = self->vcpus,
         .n_vcpus = scenario->vcpus,
     };

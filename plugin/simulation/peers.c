@@ -227,8 +227,10 @@ end_stall(Peer *self, const SevmigEvent *event, SevmigActions *actions)
         }
         return;
     }
-    say(actions, stop_us <= STALL_STOP * self->goal_us ? SEVMIG_ACTION_PAUSE : SEVMIG_ACTION_ABORT,
-        0);
+    if (stop_us <= STALL_STOP * self->goal_us)
+        say(actions, SEVMIG_ACTION_PAUSE, 1);
+    else
+        say(actions, SEVMIG_ACTION_ABORT, 0);
 }
 
 static SevmigPhase

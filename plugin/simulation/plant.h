@@ -20,6 +20,7 @@ typedef struct {
     double slice_us, sync_interval_us, limit_us;
     SevmigSwitchover switchover;
     gboolean hold_sending;
+    gboolean paused;
 } SevmigSimTune;
 
 /* The firmware of a host, where several plants share it: one queue, first come first served. Its
@@ -41,6 +42,7 @@ typedef struct {
     /* the guest */
     double cpu_us[SEVMIG_SIM_MAX_VCPUS], throttled_us[SEVMIG_SIM_MAX_VCPUS];
     double written[SEVMIG_SIM_MAX_VCPUS];
+    double paused_us;
     double sync_cpu_us; /* since the sync */
     /* the firmware and the link */
     SevmigSimTaken sent;

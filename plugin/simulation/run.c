@@ -47,8 +47,8 @@ apply(SevmigSimCourse *self, const SevmigAction *action)
         tune->hold_sending = value != 0;
         break;
     case SEVMIG_ACTION_PAUSE:
-        self->result->paused = TRUE;
-        self->plant.stop = TRUE;
+        self->result->paused |= value != 0;
+        tune->paused = value != 0;
         break;
     case SEVMIG_ACTION_ABORT:
         self->result->aborted = TRUE;
@@ -194,7 +194,9 @@ sevmig_sim_course_complete(SevmigSimCourse *self, double us, double outside)
 
     self->result->completed = TRUE;
     self->result->qemu_downtime_ms = us / 1000;
-    self->result->downtime_ms = (us + outside) / 1000;
+    /* A guest that is paused until it is stopped is down since then. */
+    self->result->downtime_ms =
+        (us + outside + (self->plant.tune.paused ? self->plant.paused_us : 0)) / 1000;
     ends.sample = sevmig_sim_messages_sample(&self->messages, &self->plant);
     self->messages.sample.has_switchover = TRUE;
     self->messages.sample.switchover_downtime_us = (guint64)us;
@@ -238,7 +240,8 @@ sevmig_sim_course_conclude(SevmigSimCourse *self)
 
     for (guint i = 0; i < self->scenario->vcpus; i++)
         result->throttled_s += plant->throttled_us[i] / 1e6 / self->scenario->vcpus;
-    result->lost_s = result->throttled_s + result->downtime_ms / 1000;
+    result->lost_s = result->throttled_s + result->downtime_ms / 1000 -
+                     (result->completed && plant->tune.paused ? plant->paused_us / 1e6 : 0);
     result->total_s = plant->now_us / 1e6;
     result->first_pass_s = (plant->first_pass_us > 0 ? plant->first_pass_us : plant->now_us) / 1e6;
     result->pages = plant->sent.pages;

@@ -57,6 +57,8 @@ static const Member sample[] = {
     SAMPLE("throttle-slice-us", U64, throttle_slice_us),
     SAMPLE("sync-interval-us", U64, sync_interval_us),
     SAMPLE("lease-remaining-us", U64, lease_remaining_us),
+    {"can-pause", MEMBER_BOOL, G_STRUCT_OFFSET(SevmigSample, can_pause), .optional = TRUE},
+    {"paused", MEMBER_BOOL, G_STRUCT_OFFSET(SevmigSample, paused), .optional = TRUE},
     SAMPLE("page-size-bytes", U32, page_size_bytes),
     SAMPLE("private-pages", U64, private_pages),
     SAMPLE("shared-pages", U64, shared_pages),
@@ -276,8 +278,11 @@ sevmig_members_read(const Members *members, json_object *object, const char *whe
         const Member *member = &members->members[i];
         json_object *value;
 
-        if (!json_object_object_get_ex(object, member->name, &value))
+        if (!json_object_object_get_ex(object, member->name, &value)) {
+            if (member->optional)
+                continue;
             return fail(error, where, member->name, "is missing");
+        }
         if (!sevmig_member_read_value(member, value, where, (char *)structure + member->offset,
                                       error))
             return FALSE;

@@ -28,6 +28,7 @@ typedef struct {
     gsize offset;
     const char *(*value_name)(guint value); /* MEMBER_ENUM; "?" from `n_values` on */
     guint n_values;
+    gboolean optional; /* in what an earlier version wrote it is missing, and 0 */
 } Member;
 
 typedef struct {

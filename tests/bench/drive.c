@@ -138,7 +138,8 @@ static gboolean
 needs_lease(const SevmigAction *action)
 {
     return action->type == SEVMIG_ACTION_THROTTLE || action->type == SEVMIG_ACTION_VCPU_THROTTLE ||
-           action->type == SEVMIG_ACTION_SWITCHOVER || action->type == SEVMIG_ACTION_HOLD_SENDING;
+           action->type == SEVMIG_ACTION_SWITCHOVER || action->type == SEVMIG_ACTION_HOLD_SENDING ||
+           action->type == SEVMIG_ACTION_PAUSE;
 }
 
 static gboolean
@@ -148,11 +149,8 @@ act(Drive *self, GError **error)
         const SevmigAction *action = &self->actions.list[i];
 
         self->leased |= needs_lease(action);
-        if (action->type == SEVMIG_ACTION_PAUSE) {
-            self->paused = TRUE;
-            if (!execute(self, "stop", NULL, error))
-                return FALSE;
-        } else if (action->type == SEVMIG_ACTION_ABORT && !self->aborted) {
+        self->paused |= action->type == SEVMIG_ACTION_PAUSE && action->value != 0;
+        if (action->type == SEVMIG_ACTION_ABORT && !self->aborted) {
             self->aborted = TRUE;
             if (!execute(self, "migrate_cancel", NULL, error))
                 return FALSE;

@@ -114,7 +114,8 @@ set_up(Fixture *f, gconstpointer data)
     f->now_us = 5000000;
     sevmig_control_params_default(&f->params);
     f->params.downtime_goal_us = 300000;
-    f->sample = (SevmigSample){.max_command_pages = 4,
+    f->sample = (SevmigSample){.can_pause = true,
+                               .max_command_pages = 4,
                                .max_batch_pages = 1024,
                                .batch_pages = 4,
                                .page_size_bytes = 4096,
@@ -472,6 +473,7 @@ test_turn_deadline(Fixture *f, gconstpointer data)
     gboolean paused = FALSE;
 
     f->params.duration_goal_us = 10000000;
+    f->params.downtime_max_us = 60000000;
     f->params.on_deadline = SEVMIG_ON_DEADLINE_PAUSE;
     to_second_pass(f);
     apply(f);
@@ -485,6 +487,130 @@ test_turn_deadline(Fixture *f, gconstpointer data)
     g_assert_cmpint(value_of(f, SEVMIG_ACTION_HOLD_SENDING), ==, 0);
     turn(f, FALSE, 0);
     g_assert_cmpuint(f->actions.n, ==, 0);
+}
+
+/* To the deadline of ten seconds, in a second pass of which much is left. */
+static void
+to_deadline(Fixture *f, SevmigOnStall on_stall, guint64 most_us)
+{
+    f->params.duration_goal_us = 10000000;
+    f->params.downtime_max_us = most_us;
+    f->params.on_stall = on_stall;
+    f->params.on_deadline = SEVMIG_ON_DEADLINE_PAUSE;
+    to_second_pass(f);
+    apply(f);
+    f->sample.remaining_pages = 20000; /* 0.9 s of work */
+    while (f->now_us < f->control->start_us + 10000000 && !f->control->pause.on &&
+           f->control->ending == SEVMIG_ENDING_NOT) {
+        f->sample.remaining_pages = MAX(f->sample.remaining_pages, 20000);
+        tick(f);
+        apply(f);
+    }
+}
+
+/* In pre-copy, and by a word that can be taken back; QEMU stops when little is left. */
+static void
+test_pause(Fixture *f, gconstpointer data)
+{
+    to_deadline(f, SEVMIG_ON_STALL_RELAX, 60000000);
+    g_assert_cmpint(value_of(f, SEVMIG_ACTION_PAUSE), ==, 1);
+    g_assert_cmpint(f->control->phase, ==, SEVMIG_PHASE_CONVERGING);
+    f->sample.paused = true;
+    tick(f);
+    g_assert_cmpint(f->control->knobs.list[SEVMIG_KNOB_SWITCHOVER].want, ==,
+                    SEVMIG_SWITCHOVER_AUTO);
+    g_assert_cmpint(f->control->knobs.list[SEVMIG_KNOB_DOWNTIME_LIMIT].want, <, 1000000);
+    send(f, SEVMIG_EVENT_RELEASE);
+    g_assert_cmpint(value_of(f, SEVMIG_ACTION_PAUSE), ==, 0);
+}
+
+static void
+test_pause_too_long(Fixture *f, gconstpointer data)
+{
+    to_deadline(f, SEVMIG_ON_STALL_RELAX, 500000);
+    g_assert_false(f->control->pause.on);
+    g_assert_cmpint(f->control->pause.refusal, ==, SEVMIG_PAUSE_TOO_LONG);
+    g_assert_cmpint(f->control->ending, ==, SEVMIG_ENDING_NOT);
+    end_pass(f, 5000); /* which is short enough */
+    tick(f);
+    g_assert_true(f->control->pause.on || f->control->phase == SEVMIG_PHASE_SWITCHOVER);
+}
+
+static void
+test_pause_next_word(Fixture *f, gconstpointer data)
+{
+    to_deadline(f, SEVMIG_ON_STALL_ABORT, 500000);
+    tick(f);
+    g_assert_false(f->control->pause.on);
+    g_assert_cmpint(f->control->ending, ==, SEVMIG_ENDING_ABORTED);
+}
+
+/* Samples come, and nothing leaves the host. */
+static void
+stand_still(Fixture *f, guint n)
+{
+    while (n-- > 0) {
+        f->now_us += 100000;
+        send(f, SEVMIG_EVENT_SAMPLE);
+    }
+}
+
+static void
+test_pause_still(Fixture *f, gconstpointer data)
+{
+    to_deadline(f, SEVMIG_ON_STALL_RELAX, 60000000);
+    g_assert_true(f->control->pause.on);
+    stand_still(f, 29);
+    g_assert_true(f->control->pause.on);
+    stand_still(f, 1);
+    g_assert_false(f->control->pause.on);
+    g_assert_cmpint(value_of(f, SEVMIG_ACTION_PAUSE), ==, 0);
+    g_assert_nonnull(strstr(find(f, SEVMIG_ACTION_NOTE)->reason, "nothing moves"));
+    stand_still(f, 50);
+    g_assert_false(f->control->pause.on);
+    tick(f); /* data moves again */
+    g_assert_true(f->control->pause.on);
+}
+
+static void
+test_pause_not_begun_still(Fixture *f, gconstpointer data)
+{
+    f->params.duration_goal_us = 10000000;
+    f->params.downtime_max_us = 60000000;
+    f->params.on_deadline = SEVMIG_ON_DEADLINE_PAUSE;
+    to_second_pass(f);
+    f->sample.remaining_pages = 20000;
+    stand_still(f, 200);
+    g_assert_false(f->control->pause.on);
+    g_assert_cmpint(f->control->pause.refusal, ==, SEVMIG_PAUSE_STILL);
+}
+
+/* All pauses of a migration together, however short each. */
+static void
+test_pause_total(Fixture *f, gconstpointer data)
+{
+    guint paused = 0;
+
+    to_deadline(f, SEVMIG_ON_STALL_RELAX, 5000000);
+    for (guint i = 0; i < 1000; i++) {
+        f->sample.remaining_pages = 20000;
+        if (i % 40 == 0)
+            tick(f);
+        else
+            stand_still(f, 1);
+        paused += f->control->pause.on;
+    }
+    g_assert_cmpuint(paused, >, 30);
+    g_assert_cmpuint(paused, <, 56);
+}
+
+static void
+test_pause_unknown(Fixture *f, gconstpointer data)
+{
+    f->sample.can_pause = false;
+    to_deadline(f, SEVMIG_ON_STALL_RELAX, 60000000);
+    g_assert_false(f->control->pause.on);
+    g_assert_cmpint(f->control->pause.refusal, ==, SEVMIG_PAUSE_UNKNOWN);
 }
 
 static void
@@ -742,6 +868,13 @@ main(int argc, char **argv)
         {"/step/turn-held", test_turn_held},
         {"/step/turn-released", test_turn_released},
         {"/step/turn-deadline", test_turn_deadline},
+        {"/step/pause", test_pause},
+        {"/step/pause-too-long", test_pause_too_long},
+        {"/step/pause-next-word", test_pause_next_word},
+        {"/step/pause-still", test_pause_still},
+        {"/step/pause-not-begun-still", test_pause_not_begun_still},
+        {"/step/pause-total", test_pause_total},
+        {"/step/pause-unknown", test_pause_unknown},
         {"/step/turn-hold", test_turn_hold},
         {"/step/policy-change", test_policy_change},
         {"/step/policy-tighter", test_policy_tighter},

@@ -21,7 +21,7 @@ fake_advance(Fake *fake)
     if (sent == 0)
         return;
     fake->last_us = now_us;
-    sent = s->tune.hold_sending ? 0 : MIN(sent, s->ram.remaining_pages);
+    sent = s->tune.hold_sending || fake->stuck ? 0 : MIN(sent, s->ram.remaining_pages);
     s->ram.remaining_pages -= sent;
     s->ram.pass_elapsed_us += (guint64)(seconds * G_USEC_PER_SEC);
     s->send.pages += sent;
@@ -35,10 +35,10 @@ fake_advance(Fake *fake)
     s->ram.pass++;
     s->ram.pass_elapsed_us = 0;
     s->ram.sync_count++;
-    s->ram.sync_dirtied_pages = 2000;
+    s->ram.sync_dirtied_pages = s->tune.pause ? 0 : 2000;
     s->ram.sync_interval_us = 500000;
-    s->ram.sync_guest_cpu_us = 250000;
-    s->ram.remaining_pages = 2000;
+    s->ram.sync_guest_cpu_us = s->tune.pause ? 0 : 250000;
+    s->ram.remaining_pages = s->ram.sync_dirtied_pages;
 }
 
 static void
@@ -61,6 +61,10 @@ fake_apply(Fake *fake, const QmpcTune *tune)
         s->tune.vcpu_throttle_percent = s->vcpus[0].throttle_percent = tune->vcpu_throttle_percent;
     if (tune->present & QMPC_TUNE_HOLD_SENDING)
         s->tune.hold_sending = tune->hold_sending;
+    if (tune->present & QMPC_TUNE_PAUSE) {
+        g_assert_true(s->tune.has_pause);
+        s->tune.pause = tune->pause;
+    }
     if (tune->present & QMPC_TUNE_LEASE)
         s->tune.lease_remaining_ms = tune->lease_ms;
     fake->most_throttle_percent = MAX(fake->most_throttle_percent, s->tune.vcpu_throttle_percent);
@@ -163,12 +167,8 @@ fake_command(SevmigActuator *actuator, SevmigCommand command, GCancellable *canc
 {
     g_autoptr(GTask) task = g_task_new(NULL, cancellable, callback, user_data);
 
-    g_assert_null(fake_of(actuator)->held_command);
     fake_of(actuator)->n_commands[command]++;
-    if (fake_of(actuator)->hold_command)
-        fake_of(actuator)->held_command = g_steal_pointer(&task);
-    else
-        g_task_return_boolean(task, TRUE);
+    g_task_return_boolean(task, TRUE);
 }
 
 static gboolean
@@ -227,6 +227,7 @@ fake_new(void)
     s->limits.max_command_pages = 4;
     s->limits.max_batch_pages = 512;
     s->tune.batch_pages = 4;
+    s->tune.has_pause = TRUE;
     s->tune.throttle_slice_us = 10000;
     s->ram.page_size_bytes = 4096;
     s->ram.private_pages = 65536;
@@ -254,16 +255,6 @@ void
 fake_forbid(Fake *fake, gboolean forbidden)
 {
     fake->forbidden = forbidden;
-}
-
-void
-fake_let_go_command(Fake *fake)
-{
-    g_autoptr(GTask) task = g_steal_pointer(&fake->held_command);
-
-    fake->hold_command = FALSE;
-    g_assert_nonnull(task);
-    g_task_return_boolean(task, TRUE);
 }
 
 void

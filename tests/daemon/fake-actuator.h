@@ -27,8 +27,7 @@ struct Fake {
     const char *reason; /* what query-migrate gives as error-desc */
     gboolean hold;      /* keep answers back until fake_let_go() */
     GTask *held;
-    gboolean hold_command; /* keep back that a command is done until fake_let_go_command() */
-    GTask *held_command;
+    gboolean stuck; /* its link: nothing is sent */
     gboolean forbidden;
     gboolean freed;
     gint64 last_us;
@@ -43,7 +42,6 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Fake, fake_free)
 void fake_forbid(Fake *fake, gboolean forbidden);
 /* Answers what was kept back, and keeps nothing back any more. */
 void fake_let_go(Fake *fake);
-void fake_let_go_command(Fake *fake);
 /* The next `n` exchanges fail so. Takes `error`. */
 void fake_fail(Fake *fake, guint n, GError *error);
 

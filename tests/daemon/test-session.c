@@ -167,7 +167,6 @@ test_failed(Fixture *f, gconstpointer data)
     g_assert_cmpuint(f->fake->n_reasons, ==, 1);
     g_assert_cmpstr(info(f)->phase, ==, "failed");
     g_assert_cmpstr(info(f)->error, ==, f->fake->reason);
-    g_assert_cmpuint(f->fake->n_commands[SEVMIG_COMMAND_RESUME], ==, 0);
 }
 
 /* The end comes while a call is under way: the last question waits for its turn. */
@@ -190,31 +189,59 @@ test_end_during_call(Fixture *f, gconstpointer data)
 }
 
 static void
+wait_for_pause(Fixture *f, gboolean paused)
+{
+    for (guint i = 0; i < 800 && f->fake->status.tune.pause != paused; i++)
+        run_for(TICK_MS);
+    g_assert_cmpint(f->fake->status.tune.pause, ==, paused);
+}
+
+/* Under a lease, which ends a pause that nobody ends. */
+static void
 test_pause(Fixture *f, gconstpointer data)
 {
     start(f, "hurried", TRUE, FALSE);
-    wait_for(&f->fake->n_commands[SEVMIG_COMMAND_PAUSE], 1);
+    wait_for_pause(f, TRUE);
+    g_assert_cmpuint(f->fake->last_tune.present & QMPC_TUNE_LEASE, !=, 0);
+    g_assert_cmpuint(f->fake->last_tune.lease_ms, <=, 2000);
     say(f, QMPC_MIGRATION_CANCELLED);
     wait_for(&f->n_ended, 1);
-    wait_for(&f->fake->n_commands[SEVMIG_COMMAND_RESUME], 1);
-    g_assert_cmpuint(f->fake->n_commands[SEVMIG_COMMAND_PAUSE], ==, 1);
 }
 
-/* The migration ends while the pause is under way: undone before it is done, it would stay. */
+/* Whoever stops sevmigd lets the guest run at once. */
 static void
-test_pause_overtaken(Fixture *f, gconstpointer data)
+test_pause_released(Fixture *f, gconstpointer data)
 {
-    f->fake->hold_command = TRUE;
     start(f, "hurried", TRUE, FALSE);
-    wait_for(&f->fake->n_commands[SEVMIG_COMMAND_PAUSE], 1);
+    wait_for_pause(f, TRUE);
+    sevmig_session_release(f->session, "sevmigd stops", TRUE);
+    wait_for(&f->n_ended, 1);
+    g_assert_false(f->fake->status.tune.pause);
+}
+
+/* The guest of a QEMU that knows no lease for it is not paused at all: the deadline is missed. */
+static void
+test_pause_unknown(Fixture *f, gconstpointer data)
+{
+    f->fake->status.tune.has_pause = FALSE; /* a pause fails the test then */
+    start(f, "hurried", TRUE, FALSE);
+    run_for(1500);
+    g_assert_nonnull(strstr(sevmig_session_info(f->session)->last_decision, "goes on"));
     say(f, QMPC_MIGRATION_CANCELLED);
     wait_for(&f->n_ended, 1);
-    run_for(2 * TICK_MS);
-    g_assert_cmpuint(f->fake->n_commands[SEVMIG_COMMAND_RESUME], ==, 0);
-    fake_let_go_command(f->fake);
-    wait_for(&f->fake->n_commands[SEVMIG_COMMAND_RESUME], 1);
-    run_for(2 * TICK_MS);
-    g_assert_cmpuint(f->fake->n_commands[SEVMIG_COMMAND_RESUME], ==, 1);
+}
+
+static void
+test_pause_ends_while_nothing_moves(Fixture *f, gconstpointer data)
+{
+    start(f, "hurried", TRUE, FALSE);
+    wait_for_pause(f, TRUE);
+    f->fake->status.ram.remaining_pages = 20000;
+    f->fake->stuck = TRUE;
+    wait_for_pause(f, FALSE);
+    g_assert_nonnull(strstr(sevmig_session_info(f->session)->last_decision, "nothing moves"));
+    say(f, QMPC_MIGRATION_CANCELLED);
+    wait_for(&f->n_ended, 1);
 }
 
 static void
@@ -514,7 +541,9 @@ main(int argc, char **argv)
     CASE("failed", test_failed);
     CASE("end-during-call", test_end_during_call);
     CASE("pause", test_pause);
-    CASE("pause-overtaken", test_pause_overtaken);
+    CASE("pause-released", test_pause_released);
+    CASE("pause-unknown", test_pause_unknown);
+    CASE("pause-ends-while-nothing-moves", test_pause_ends_while_nothing_moves);
     CASE("abort", test_abort);
     CASE("release", test_release);
     CASE("libvirt-gone", test_libvirt_gone);

@@ -128,7 +128,7 @@ static void
 test_tuning_not_qemus(void)
 {
     SevmigTuning tuning = {0};
-    const SevmigActionType others[] = {SEVMIG_ACTION_PAUSE, SEVMIG_ACTION_ABORT, SEVMIG_ACTION_NOTE,
+    const SevmigActionType others[] = {SEVMIG_ACTION_ABORT, SEVMIG_ACTION_NOTE,
                                        SEVMIG_ACTION_COUNT};
 
     for (gsize i = 0; i < G_N_ELEMENTS(others); i++) {
@@ -187,7 +187,7 @@ test_tuning_defaults(void)
     QmpcTune tune;
 
     add(&tuning, SEVMIG_ACTION_VCPU_THROTTLE, 0, 20);
-    sevmig_tuning_set_defaults(&tuning, 0);
+    sevmig_tuning_set_defaults(&tuning, 0, TRUE);
     tune = sevmig_tuning_get(&tuning);
     g_assert_false(tune.present & (QMPC_TUNE_BATCH_PAGES | QMPC_TUNE_DOWNTIME_LIMIT));
     g_assert_cmpuint(tune.n_vcpu_throttles, ==, 0);

@@ -124,7 +124,8 @@ class Under:
     virsh has a terminal, as an operator's has: it heeds Ctrl-C there only.
     """
 
-    def __init__(self, guest: Guest, uri: str | None = None, extra: Sequence[str] = ()) -> None:
+    def __init__(self, guest: Guest, uri: str | None = None, extra: Sequence[str] = (),
+                 live: bool = True) -> None:
         self.guest = guest
         self.source, self.domain = guests.require(guest.name)
         self.destination = other(self.source)
@@ -133,6 +134,8 @@ class Under:
         argv = migrate.command(guest, self.source, False, extra)
         if uri:
             argv[argv.index("--migrateuri") + 1] = uri
+        if not live:
+            argv.remove("--live")
         self.terminal, stdin = pty.openpty()
         self.process = subprocess.Popen(self.source.command(argv), text=True, stdin=stdin,
                                         stdout=subprocess.PIPE, stderr=subprocess.PIPE)

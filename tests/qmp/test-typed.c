@@ -21,7 +21,7 @@ test_tune_full(void)
     static const QmpcSevVcpuThrottle throttles[] = {{0, 20}, {3, 99}};
     g_autoptr(GError) error = NULL;
     QmpcTune tune = {
-        .present = (QMPC_TUNE_LEASE << 1) - 1,
+        .present = (QMPC_TUNE_PAUSE << 1) - 1,
         .batch_pages = 64,
         .batch_gap_pages = 2,
         .vcpu_throttle_percent = 35,
@@ -33,6 +33,7 @@ test_tune_full(void)
         .downtime_limit_us = 2000000000,
         .hold_sending = false,
         .lease_ms = 1000,
+        .pause = true,
     };
     g_autofree char *text = qmpc_tune_build(&tune, &error);
     g_assert_no_error(error);
@@ -42,7 +43,7 @@ test_tune_full(void)
                     "\"sync-interval-ms\":50,\"downtime-limit-us\":2000000000,\"lease-ms\":1000,"
                     "\"vcpu-throttles\":[{\"cpu-index\":0,\"percentage\":20},"
                     "{\"cpu-index\":3,\"percentage\":99}],\"switchover\":\"hold\","
-                    "\"hold-sending\":false}}");
+                    "\"hold-sending\":false,\"pause\":true}}");
 }
 
 static void

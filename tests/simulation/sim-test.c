@@ -21,6 +21,7 @@ sim_test_action_problem(const SevmigAction *action, const SevmigControlParams *p
         [SEVMIG_ACTION_SWITCHOVER] = {SEVMIG_SWITCHOVER_AUTO, SEVMIG_SWITCHOVER_NOW},
         [SEVMIG_ACTION_DOWNTIME_LIMIT_US] = {1000, 2000000000},
         [SEVMIG_ACTION_HOLD_SENDING] = {0, 1},
+        [SEVMIG_ACTION_PAUSE] = {0, 1},
         [SEVMIG_ACTION_NOTE] = {G_MININT64, G_MAXINT64},
     };
 

@@ -292,7 +292,12 @@ test_abort_and_pause(void)
     g_assert_true(r.aborted);
     s.params.on_stall = SEVMIG_ON_STALL_PAUSE;
     sim_test_run(&s, &r);
+    g_assert_false(r.paused); /* it would take longer than the policy's greatest downtime */
+    s.params.downtime_max_us = 60000000;
+    sim_test_run(&s, &r);
     g_assert_true(r.paused && r.completed);
+    g_assert_cmpfloat(r.downtime_ms, >, r.qemu_downtime_ms + 100); /* it is down since the pause */
+    g_assert_cmpfloat(r.downtime_ms, <=, 60000);
     s.params.on_stall = SEVMIG_ON_STALL_CONTINUE;
     s.params.on_deadline = SEVMIG_ON_DEADLINE_PAUSE;
     s.params.duration_goal_us = 20000000;
