@@ -6,7 +6,8 @@
  *
  * Each connection is one QEMU; each line is a command, and each is answered as x-sev-migration-tune
  * is in pre-copy, with counters that go on with time. Ticks are timed where they arrive: how much
- * later than a tick after the one before. SIGUSR1 begins to count; SIGTERM prints JSON and ends.
+ * later than a tick after the one before; guests that are told to pause, and to run again, are
+ * counted. SIGUSR1 begins to count; SIGTERM prints JSON and ends.
  */
 #include <glib-unix.h>
 #include <stdio.h>
@@ -27,6 +28,7 @@ typedef struct {
     int fd;
     gint64 begun_us;
     gint64 newest_us;
+    gboolean paused;
 } Monitor;
 
 typedef struct {
@@ -34,11 +36,13 @@ typedef struct {
     guint n;
     gboolean counts;
     gint64 since_us;
+    guint pauses; /* that were begun */
+    guint paused; /* guests that are now */
 } Ticks;
 
 /* A guest in its second pass, which dirties as fast as it is sent. */
 static int
-answer_format(char *text, size_t size, gint64 elapsed_us)
+answer_format(char *text, size_t size, gint64 elapsed_us, gboolean paused)
 {
     guint64 pages = (guint64)elapsed_us * PAGES_PER_S / G_USEC_PER_SEC;
     guint64 syncs = 2 + (guint64)elapsed_us / 5000000;
@@ -49,7 +53,9 @@ answer_format(char *text, size_t size, gint64 elapsed_us)
         "{\"return\": {\"firmware\": \"soft\", \"guest-state\": \"sending\", \"limits\": "
         "{\"max-command-pages\": 4, \"max-batch-pages\": 512}, \"tune\": {\"batch-pages\": 16, "
         "\"batch-gap-pages\": 0, \"vcpu-throttle\": 20, \"throttle-slice-us\": 10000, "
-        "\"sync-interval-ms\": 0, \"switchover\": \"hold\", \"hold-sending\": false, \"lease-ms\": "
+        "\"sync-interval-ms\": 0, \"switchover\": \"hold\", \"hold-sending\": false, \"pause\": "
+        "%s, "
+        "\"lease-ms\": "
         "2000, \"lease-remaining-ms\": 2000}, \"ram\": {\"page-size\": 4096, \"private-pages\": "
         "%u, "
         "\"shared-pages\": 512, \"remaining-pages\": %u, \"pass\": 2, \"pass-elapsed-us\": "
@@ -67,8 +73,8 @@ answer_format(char *text, size_t size, gint64 elapsed_us)
         ", \"dirtied-pages\": %" G_GUINT64_FORMAT "}, {\"cpu-index\": 1, \"throttle\": 20, "
         "\"cpu-us\": 1000, \"throttled-us\": 100, \"dirtied-pages\": 5}], \"switchover\": "
         "{\"expected-us\": 900000}}}\n",
-        PAGES, PAGES / 2, elapsed_us, syncs, counters[0], counters[1], counters[2], counters[3],
-        elapsed_us / 2, elapsed_us * 4 / 5, elapsed_us / 5, pages);
+        paused ? "true" : "false", PAGES, PAGES / 2, elapsed_us, syncs, counters[0], counters[1],
+        counters[2], counters[3], elapsed_us / 2, elapsed_us * 4 / 5, elapsed_us / 5, pages);
 }
 
 static void
@@ -79,6 +85,22 @@ tick_count(Ticks *ticks, Monitor *monitor, gint64 now_us)
     if (ticks->counts && monitor->newest_us >= ticks->since_us && ticks->n < MOST_SAMPLES)
         ticks->late_ms[ticks->n++] = (float)MAX(late_us, 0) / 1000;
     monitor->newest_us = now_us;
+}
+
+static void
+pause_take(Ticks *ticks, Monitor *monitor, const char *command)
+{
+    gboolean on = strstr(command, "\"pause\":true") != NULL;
+
+    if (!on && strstr(command, "\"pause\":false") == NULL)
+        return;
+    if (strstr(command, "\"lease-ms\"") == NULL) {
+        fprintf(stderr, "a pause without a lease\n");
+        exit(1);
+    }
+    ticks->pauses += on && !monitor->paused;
+    ticks->paused += (guint)on - (guint)monitor->paused;
+    monitor->paused = on;
 }
 
 /* FALSE: the other side has hung up. One command at a time is under way on a monitor. */
@@ -96,8 +118,10 @@ monitor_serve(Monitor *monitor, Ticks *ticks)
         fprintf(stderr, "a command in parts, or too long\n");
         exit(1);
     }
+    text[n - 1] = '\0';
     tick_count(ticks, monitor, now_us);
-    length = answer_format(text, sizeof(text), now_us - monitor->begun_us);
+    pause_take(ticks, monitor, text);
+    length = answer_format(text, sizeof(text), now_us - monitor->begun_us, monitor->paused);
     return write(monitor->fd, text, (size_t)length) == length;
 }
 
@@ -119,10 +143,11 @@ report(Ticks *ticks)
         missed +=
             (guint)(ticks->late_ms[i] / (TICK_US / 1000)); /* whole ticks that were left out */
     printf("{\"ticks\": %u, \"p50_ms\": %.3f, \"p99_ms\": %.3f, \"worst_ms\": %.3f, "
-           "\"missed\": %u, \"us\": %" G_GINT64_FORMAT "}\n",
+           "\"missed\": %u, \"pauses\": %u, \"paused\": %u, \"us\": "
+           "%" G_GINT64_FORMAT "}\n",
            ticks->n, ticks->n ? ticks->late_ms[ticks->n / 2] : 0,
            ticks->n ? ticks->late_ms[(gsize)ticks->n * 99 / 100] : 0,
-           ticks->n ? ticks->late_ms[ticks->n - 1] : 0, missed,
+           ticks->n ? ticks->late_ms[ticks->n - 1] : 0, missed, ticks->pauses, ticks->paused,
            g_get_monotonic_time() - ticks->since_us);
 }
 

@@ -151,6 +151,29 @@ class Migrating(Migrations):
         self.assertLess(max(elapsed), 3600e6)
 
 
+class Pausing(Migrations):
+    """At the deadline all guests are paused, and then sevmigd is stopped: it lets go of each before it ends."""
+
+    N = 5
+    POLICY = ("<policy xmlns='urn:sevmig:policy:1' name='default'><goals><downtime unit='s' max='600'>1</downtime>"
+              "<duration unit='s'>1</duration></goals><on-deadline>pause</on-deadline></policy>")
+
+    def write(self, name, text=None):
+        super().write(name, self.POLICY if name == "default" else text)
+
+    def told(self):
+        self.qemus.terminate()
+        return json.loads(self.qemus.stdout.read())
+
+    def test_stopped(self):
+        wait_until("all are paused", lambda: self.log().count("pausing the guest") == self.N, 20)
+        time.sleep(0.5)  # two ticks, and the words are there
+        self.process.terminate()
+        self.assertEqual(self.process.wait(10), 0)
+        told = self.told()
+        self.assertEqual((told["pauses"], told["paused"]), (self.N, 0), told)
+
+
 class NotSaid(Migrations):
     """libvirt is too busy to say of most domains whether they migrate, twice."""
 
