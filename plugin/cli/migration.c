@@ -44,6 +44,8 @@ static const struct {
     {"TurnBeginsUs", "t", offsetof(Migration, turn_begins_us), "turn_begins_us"},
     {"TurnEndsUs", "t", offsetof(Migration, turn_ends_us), "turn_ends_us"},
     {"HeldUs", "t", offsetof(Migration, held_us), "held_us"},
+    {"StillUs", "t", offsetof(Migration, still_us), "still_us"},
+    {"PausedUs", "t", offsetof(Migration, paused_us), "paused_us"},
     {"GuestLostUs", "t", offsetof(Migration, guest_lost_us), "guest_lost_us"},
     {"Submissions", "t", offsetof(Migration, submissions), "submissions"},
     {"Commands", "t", offsetof(Migration, commands), "commands"},

@@ -38,7 +38,9 @@ typedef struct {
     guint32 turn_place;     /* 0: it takes no turns */
     guint64 turn_begins_us; /* 0: it sends */
     guint64 turn_ends_us;
-    guint64 held_us; /* of elapsed_us */
+    guint64 held_us;   /* of elapsed_us */
+    guint64 still_us;  /* 0: data moves */
+    guint64 paused_us; /* 0: it is not */
     guint64 guest_lost_us;
     guint64 submissions;
     guint64 commands;

@@ -44,7 +44,12 @@ row_policy(const Migration *m)
 static char *
 row_phase(const Migration *m)
 {
-    return g_strdup_printf("%s (%s)", m->phase, m->state);
+    g_autofree char *still = text_duration(m->still_us);
+    g_autofree char *paused = text_duration(m->paused_us);
+    return g_strdup_printf(
+        "%s (%s)%s%s%s%s", m->phase, m->state, m->paused_us > 0 ? ", the guest is paused for " : "",
+        m->paused_us > 0 ? paused : "", m->still_us > 0 ? ", nothing has moved for " : "",
+        m->still_us > 0 ? still : "");
 }
 
 static char *

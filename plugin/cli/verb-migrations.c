@@ -28,7 +28,8 @@ add_row(GPtrArray *rows, const Migration *m)
     g_ptr_array_add(rows, g_strdup(m->id));
     g_ptr_array_add(rows, g_strdup(m->domain));
     g_ptr_array_add(rows, g_strdup(m->policy));
-    g_ptr_array_add(rows, g_strdup(m->phase));
+    g_ptr_array_add(rows, g_strdup_printf("%s%s%s", m->phase, m->paused_us > 0 ? ", paused" : "",
+                                          m->still_us > 0 ? ", still" : ""));
     g_ptr_array_add(rows, g_strdup_printf("%" G_GUINT64_FORMAT, m->pass));
     g_ptr_array_add(rows, text_bytes(m->remaining_pages * m->page_size_bytes));
     g_ptr_array_add(rows, g_strdup_printf("%u %%", m->throttle_percent));

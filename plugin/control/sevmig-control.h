@@ -246,6 +246,8 @@ typedef struct {
     uint64_t downtime_goal_us;      /* in force, after any relaxation */
     uint64_t eta_us;                /* from now to the end; 0: unknown */
     uint64_t guest_lost_us; /* mean over vCPUs of throttled time, plus downtime once known */
+    uint64_t still_us;      /* nothing has left the host for so long; 0: data moves */
+    uint64_t paused_us;     /* the guest has been paused for so long; 0: it is not */
 } SevmigView;
 
 /* Opaque in use; sized here so that the caller can embed it and nothing is allocated. */

@@ -439,6 +439,10 @@ sevmig_control_view(const SevmigControl *self, SevmigView *view)
     view->max_throttle_percent = self->throttle.max_percent;
     view->downtime_goal_us = self->goal_us;
     view->guest_lost_us = (uint64_t)self->vcpus.lost_us + self->downtime_us;
+    if (!final && sevmig_pause_still(self))
+        view->still_us = (uint64_t)(self->now_us - self->pause.moved_us);
+    if (!final && self->pause.on)
+        view->paused_us = (uint64_t)(self->now_us - self->pause.since_us + 1);
     if (o->known && !final) {
         view->predicted_downtime_us = (uint64_t)fmin(o->downtime_us, 1e15);
         view->eta_us = (uint64_t)fmin(sevmig_outlook_eta_us(self), 1e15);

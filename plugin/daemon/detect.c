@@ -58,7 +58,7 @@ sevmig_detect_side_of_error(int code)
     case VIR_ERR_OPERATION_UNSUPPORTED: /* "available only on the source host" */
         return SEVMIG_SIDE_DESTINATION;
     case VIR_ERR_NO_DOMAIN:
-    case VIR_ERR_NO_SUPPORT: /* a driver without jobs */
+    case VIR_ERR_NO_SUPPORT:        /* a driver without jobs */
     case VIR_ERR_OPERATION_INVALID: /* not running */
         return SEVMIG_SIDE_NONE;
     default:

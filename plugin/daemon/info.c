@@ -43,6 +43,8 @@ static const struct {
     ROW("TurnBeginsUs", 't', turn_begins_us),
     ROW("TurnEndsUs", 't', turn_ends_us),
     ROW("HeldUs", 't', held_us),
+    ROW("StillUs", 't', still_us),
+    ROW("PausedUs", 't', paused_us),
     ROW("GuestLostUs", 't', guest_lost_us),
     ROW("Submissions", 't', submissions),
     ROW("Commands", 't', commands),
@@ -139,6 +141,8 @@ sevmig_info_take_view(SevmigInfo *info, const SevmigView *view)
     info->downtime_goal_us = view->downtime_goal_us;
     info->eta_us = view->eta_us;
     info->guest_lost_us = view->guest_lost_us;
+    info->still_us = view->still_us;
+    info->paused_us = view->paused_us;
 }
 
 static GVariant *

@@ -43,6 +43,8 @@ typedef struct {
     guint64 turn_begins_us; /* from now until it may send; 0: it does */
     guint64 turn_ends_us;   /* from now until what it has left is sent */
     guint64 held_us;        /* of elapsed_us, what it waited for its turns */
+    guint64 still_us;       /* nothing has left the host for so long; 0: data moves */
+    guint64 paused_us;      /* by us, for so long; 0: it is not */
     guint64 guest_lost_us;
     guint64 submissions;
     guint64 commands;

@@ -127,6 +127,8 @@ static const Member view[] = {
     VIEW("downtime-goal-us", U64, downtime_goal_us),
     VIEW("eta-us", U64, eta_us),
     VIEW("guest-lost-us", U64, guest_lost_us),
+    {"still-us", MEMBER_U64, G_STRUCT_OFFSET(SevmigView, still_us), .optional = TRUE},
+    {"paused-us", MEMBER_U64, G_STRUCT_OFFSET(SevmigView, paused_us), .optional = TRUE},
 };
 
 const Members sevmig_members_params = {params, G_N_ELEMENTS(params)};

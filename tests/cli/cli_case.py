@@ -23,6 +23,7 @@ CONVERGING = {
     "EncryptionRate": 3180.0, "BatchPages": 64, "ThrottlePercent": 35, "MaxThrottlePercent": 82,
     "PredictedDowntimeUs": 280000, "PromisedDowntimeUs": 0, "DowntimeGoalUs": 300000,
     "DurationGoalUs": 0, "EtaUs": 12400000, "TurnPlace": 0, "TurnBeginsUs": 0, "TurnEndsUs": 0, "HeldUs": 0,
+    "StillUs": 0, "PausedUs": 0,
     "GuestLostUs": 1210000, "Submissions": 2200, "Commands": 18000, "Pages": 71000,
     "SentBytes": 292000000, "ServiceUs": 44000000, "WaitUs": 1000, "DowntimeUs": 0, "FixedDowntimeUs": 0,
     "Peer": "domain sev", "PeerDigest": "5e" * 32, "PeerSubject": "",

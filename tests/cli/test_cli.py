@@ -80,6 +80,13 @@ class Migrations(CliCase):
         self.golden("show-observed.txt", self.good("show", "web-12"))
         self.assertEqual(json.loads(self.good("show", "db-1", "--json"))["id"], "1b6f-1")
 
+    def test_nothing_moves(self):
+        self.serve((dict(CONVERGING, StillUs=12400000, PausedUs=2000000), True))
+        self.assertRegex(self.good("show", "db-1"),
+                         r"(?m)^phase +converging \(steered\), the guest is paused for 2.0 s, "
+                         r"nothing has moved for 12.4 s$")
+        self.assertIn("converging, paused, still", self.good("list", columns=200))
+
     def test_show_no_policy(self):
         self.serve((dict(OBSERVED, Policy="", PolicySource=""), True))
         self.assertRegex(self.good("show", "web-12"), r"(?m)^policy +none$")
