@@ -6,10 +6,10 @@
  * and migrate from the beginning; their monitors are sevmig-fake-qemus at FAKE_QEMUS. What sevmigd
  * does not call then is not here, so the real libvirt would be, and would fail.
  *
- * Files beside FAKE_QEMUS make it misbehave: "job-failures", so many first questions about jobs
- * fail; "standing", the guests stand for their migration, as without --live; "events", so many
- * times a second the QEMU of the first domain says by turns that it is about to switch over and
- * that it is set up.
+ * Files beside FAKE_QEMUS make it misbehave: "copied", libvirt's jobs began so many seconds ago,
+ * with disks; "job-failures", so many first questions about jobs fail; "standing", the guests stand
+ * for their migration, as without --live; "events", so many times a second the QEMU of the first
+ * domain says by turns that it is about to switch over and that it is set up.
  *
  * The wall clock is ahead by the seconds that stand in the file "offset" beside FAKE_QEMUS, as no
  * test may set the real one.
@@ -228,7 +228,12 @@ virDomainGetJobStats(virDomainPtr domain, int *type, virTypedParameterPtr *param
     *type = VIR_DOMAIN_JOB_UNBOUNDED;
     *params = NULL;
     *n_params = 0;
-    if (virTypedParamsAddULLong(params, n_params, &most, VIR_DOMAIN_JOB_MEMORY_TOTAL, 1 << 30) < 0)
+    if (virTypedParamsAddULLong(params, n_params, &most, VIR_DOMAIN_JOB_MEMORY_TOTAL, 1 << 30) <
+            0 ||
+        virTypedParamsAddULLong(params, n_params, &most, VIR_DOMAIN_JOB_TIME_ELAPSED,
+                                (unsigned long long)number_in("copied") * 1000) < 0 ||
+        virTypedParamsAddULLong(params, n_params, &most, VIR_DOMAIN_JOB_DISK_TOTAL,
+                                number_in("copied") > 0 ? 1 << 30 : 0) < 0)
         return -1;
     return virTypedParamsAddInt(params, n_params, &most, VIR_DOMAIN_JOB_OPERATION,
                                 VIR_DOMAIN_JOB_OPERATION_MIGRATION_OUT);

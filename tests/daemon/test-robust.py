@@ -197,6 +197,20 @@ class Standing(Migrations):
         self.assertEqual(self.steered(), self.N)
 
 
+class Copied(Migrations):
+    """What libvirt took to copy disks is not the memory's time."""
+
+    N = 3
+
+    def before_start(self):
+        self.say("copied", 1000)
+
+    def test_time_of_memory(self):
+        for path in self.call("ListMigrations", True):
+            elapsed_us = self.call("Get", "org.sevmig1.Migration", "ElapsedUs", interface=PROPERTIES, path=path)
+            self.assertLess(elapsed_us, 100e6)
+
+
 class Talking(Migrations):
     """A QEMU that says all the time that it migrates anew: nothing of the others' is lost by it."""
 

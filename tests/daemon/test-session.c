@@ -208,6 +208,25 @@ test_pause(Fixture *f, gconstpointer data)
     wait_for(&f->n_ended, 1);
 }
 
+/* QEMU's downtime begins with its stop; the guest has been down since the pause. */
+static void
+test_pause_counts(Fixture *f, gconstpointer data)
+{
+    SevmigJobResult job = {0};
+
+    start(f, "hurried", TRUE, FALSE);
+    wait_for_pause(f, TRUE);
+    run_for(500);
+    say(f, QMPC_MIGRATION_DEVICE);
+    f->fake->status.switchover.has_result = TRUE;
+    f->fake->status.switchover.downtime_us = 20000;
+    say(f, QMPC_MIGRATION_COMPLETED);
+    sevmig_session_job_completed(f->session, &job);
+    wait_for(&f->n_ended, 1);
+    g_assert_cmpuint(sevmig_session_info(f->session)->downtime_us, >, 500000);
+    g_assert_cmpuint(sevmig_session_info(f->session)->promised_downtime_us, >, 500000);
+}
+
 /* Whoever stops sevmigd lets the guest run at once. */
 static void
 test_pause_released(Fixture *f, gconstpointer data)
@@ -541,6 +560,7 @@ main(int argc, char **argv)
     CASE("failed", test_failed);
     CASE("end-during-call", test_end_during_call);
     CASE("pause", test_pause);
+    CASE("pause-counts", test_pause_counts);
     CASE("pause-released", test_pause_released);
     CASE("pause-unknown", test_pause_unknown);
     CASE("pause-ends-while-nothing-moves", test_pause_ends_while_nothing_moves);

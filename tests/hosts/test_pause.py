@@ -22,8 +22,8 @@ POLICY = """<policy xmlns='urn:sevmig:policy:1' name='hurried'>
 """
 
 
-class Paused(HostCase):
-    """The deadline comes in the first pass, of which much is left: the guest stands for seconds."""
+class PauseCase(HostCase):
+    """The deadline comes in the first pass, of which much is left."""
 
     def setUp(self):
         super().setUp()
@@ -55,6 +55,10 @@ class Paused(HostCase):
         for other in HOSTS.values():
             names = other.run(["virsh", "-c", "qemu:///system", "list", "--name", "--state-running"]).stdout.split()
             self.assertEqual(guest.name in names, other is host, other)
+
+
+class Paused(PauseCase):
+    """The guest stands for seconds."""
 
     def under_pause(self, guest, then):
         with Under(guest) as under:
@@ -97,6 +101,41 @@ class Paused(HostCase):
     def test_cancelled(self):
         guest = self.start("paused-cancel", policy="hurried")
         self.under_pause(guest, lambda: None)
+
+
+class Silent(PauseCase):
+    """The network of the migration carries nothing any more; libvirt's own goes on."""
+
+    ADDRESSES = {"a": "10.77.1.1", "b": "10.77.1.2"}
+    DEVICES = {"a": "sevmig-ab", "b": "sevmig-ba"}
+
+    def setUp(self):
+        super().setUp()
+        for name, host in HOSTS.items():
+            host.run(["ip", "addr", "add", f"{self.ADDRESSES[name]}/24", "dev", self.DEVICES[name]])
+            self.addCleanup(host.run, ["ip", "addr", "del", f"{self.ADDRESSES[name]}/24", "dev", self.DEVICES[name]])
+
+    def carry(self, carries):
+        for peer, host in (("b", HOSTS["a"]), ("a", HOSTS["b"])):
+            host.run(["ip", "route", "del" if carries else "add", "blackhole", f"{self.ADDRESSES[peer]}/32"])
+
+    def test_no_pause_while_nothing_moves(self):
+        guest = self.start("silent", policy="hurried")
+        with Under(guest, uri=f"tcp://{self.ADDRESSES['b']}") as under:
+            under.wait_for("the first pass is under way", lambda view: view["Pages"] > 0)
+            self.carry(False)
+            try:
+                under.wait_for("it is said", lambda view: view["StillUs"] > 0, 20)
+                # past the deadline, and not paused (any more)
+                under.wait_for("the deadline", lambda view: view["ElapsedUs"] > 8000000, 20)
+                self.assertEqual(under.seen()["PausedUs"], 0)
+                self.assertFalse(self.pauses(guest))
+                self.runs_within(guest, 5)
+            finally:
+                self.carry(True)
+            self.assertEqual(under.wait_end(), (0, ""))
+            self.assertEqual(under.wait_daemon_end()["Phase"], "done")
+        self.assert_on_one_host(guest, HOSTS["b"])
 
 
 class NotLive(HostCase):

@@ -130,6 +130,23 @@ reply_with(const char *from, const char *to)
     return g_strconcat(parts[0], to, parts[1], NULL);
 }
 
+/* A QEMU that does not know the argument does not show its value. */
+static void
+test_status_pause(void)
+{
+    g_autoptr(GError) error = NULL;
+    g_auto(QmpcSevStatus) status = {0};
+    g_auto(QmpcSevStatus) without = {0};
+    g_autofree char *reply =
+        reply_with("\"hold-sending\": false", "\"hold-sending\": false, \"pause\": true");
+
+    g_assert_true(qmpc_sev_status_parse(SEV_REPLY, &without, &error));
+    g_assert_false(without.tune.has_pause);
+    g_assert_true(qmpc_sev_status_parse(reply, &status, &error));
+    g_assert_true(status.tune.has_pause);
+    g_assert_true(status.tune.pause);
+}
+
 static void
 test_status_after_switchover(void)
 {
@@ -434,6 +451,7 @@ main(int argc, char **argv)
     g_test_add_func("/typed/tune/full", test_tune_full);
     g_test_add_func("/typed/tune/bad", test_tune_bad);
     g_test_add_func("/typed/status", test_status);
+    g_test_add_func("/typed/status/pause", test_status_pause);
     g_test_add_func("/typed/status/after-switchover", test_status_after_switchover);
     g_test_add_func("/typed/status/peer", test_status_peer);
     g_test_add_func("/typed/status/bad", test_status_bad);
