@@ -2,6 +2,8 @@
 /* session-turn.c - a migration among others that share the firmware */
 #include "session-private.h"
 
+#define PAGE_BYTES 4096 /* of every SEV guest; its QEMU may say otherwise */
+
 gboolean
 sevmig_session_describe(const SevmigSession *self, SevmigArbiterGuest *guest)
 {
@@ -19,7 +21,7 @@ sevmig_session_describe(const SevmigSession *self, SevmigArbiterGuest *guest)
         .priority = self->priority,
         .phase = quiet ? SEVMIG_PHASE_SWITCHOVER : sevmig_steering_phase(self->steering),
         .sampled_us = self->sampled_us,
-        .most_pages = self->memory_bytes / MAX(info->page_size, 4096u),
+        .most_pages = self->memory_bytes / PAGE_BYTES,
         .pages_left = info->remaining_pages,
         .pages = info->pages,
         .service_us = info->service_us,
