@@ -145,7 +145,7 @@ class NotLive(HostCase):
         self.addCleanup(set_time_scale, scale)
         set_time_scale(SLOW_SCALE)
         with Under(guest, live=False) as under:
-            under.wait_for("it is steered", lambda view: view["State"] == "steered" and view["BatchPages"] > 16)
+            under.wait_for("it is steered", lambda view: view["State"] == "steered" and view["BatchPages"] > 4)
             set_time_scale(scale)
             self.assertEqual(under.wait_end(), (0, ""))
             books = under.wait_daemon_end()
