@@ -56,7 +56,7 @@ session_act(SevmigSession *self, const SevmigAction *action)
         return;
     if (action->type == SEVMIG_ACTION_PAUSE) {
         sevmig_session_log(self, SEVMIG_MESSAGE_PAUSING, "%s: %s",
-                           action->value != 0 ? "pausing the guest" : "no longer pausing the guest",
+                           action->value != 0 ? "pausing the guest" : "no longer paused",
                            action->reason);
     } else if (action->type == SEVMIG_ACTION_ABORT) {
         sevmig_session_log(self, SEVMIG_MESSAGE_CANCELLING, "cancelling the migration: %s",
