@@ -1,294 +1,333 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Whoever asks without waiting for answers fills this process and polkit with questions. The bus
- * bounds only what awaits a reply, and a message may say that it wants none. A user may have
- * hundreds of connections, so shares are a user's, not a connection's:
- *
- *   - so many calls under way, and no more;
- *   - one call under way whose answer takes long (sevmig_bus_reader_push()).
- *
- * What is allowed to run waits in one queue. One call is taken from it each time the main loop has
- * nothing else to do: ticks, which renew leases, come first.
+ * GDBus queues whatever comes for the main loop, and the bus bounds only what awaits a reply. So
+ * calls are counted as they arrive, in GDBus's own thread, until their answers leave it: every call
+ * is made to have an answer, and one that nobody waits for is dropped on its way out. What is over
+ * a user's share is refused there and costs the main loop nothing. The shares are a user's, not a
+ * connection's: a user may have hundreds of these.
  */
-#include "bus-private.h"
+#include "bus-callers.h"
 
 #include "log.h"
 #include "sevmig-error.h"
 
 #define MOST_CALLS 64u /* under way, of one user */
-/* Bus names whose user is remembered. The bus gives no name twice, so forgetting costs a question
-   and nothing else. */
-#define MOST_NAMES 1024u
-#define BUSY_LOG_US (60 * G_USEC_PER_SEC)
-#define ASK_TIMEOUT_MS 10000
+/* Of one connection until the bus has said whose it is. */
+#define MOST_OF_STRANGER 8u
+/* Of all users. With MOST_BYTES 32 MiB, in what MemoryMax leaves. */
+#define MOST_IN_ALL 256u
+/* ExplainXml has the largest arguments, 64 KiB. */
+#define MOST_BYTES (128u * 1024u)
+#define MOST_REMEMBERED 1024u /* connections, and users, without calls */
+#define TELL_INTERVAL_US (60 * G_USEC_PER_SEC)
+#define ASK_TIMEOUT_MS 5000
+#define REFUSAL "sevmig-refusal"
 
-struct SevmigBusUser {
+typedef struct {
     guint uid;
     guint n_calls;
-    gboolean told; /* ever that it asks too much, and when */
     gint64 told_us;
-    SevmigBusRun *reader; /* whose answer is being made */
-    GQueue waiting;       /* of SevmigBusRun: more of that kind */
-};
+} User;
 
-/* A bus name; until the bus has said whose it is, calls wait here. */
 typedef struct {
-    SevmigBus *bus;
-    char *sender;
-    SevmigBusUser *user;
-    GQueue waiting; /* of SevmigBusRun */
-} Name;
+    User *user; /* NULL: not known */
+    guint n_calls;
+    gboolean asked;
+} Sender;
 
-struct SevmigBusRun {
-    SevmigBusRunFunc func;
-    gpointer data;
+typedef struct {
+    Sender *sender;
+    gboolean wants_answer;
+} Call;
+
+/* Counted by references (g_atomic_rc_box). */
+struct SevmigBusCallers {
+    GMutex lock;
+    GHashTable *senders; /* unique name -> Sender */
+    GHashTable *users;   /* uid -> User */
+    GHashTable *calls;   /* sender and serial -> Call */
+    gint64 told_us;
 };
-
-static SevmigBusRun *
-run_new(SevmigBusRunFunc func, gpointer data)
-{
-    SevmigBusRun *run = g_new0(SevmigBusRun, 1);
-
-    run->func = func;
-    run->data = data;
-    return run;
-}
-
-/* --- Users --- */
 
 static void
-user_free(gpointer data)
+callers_clear(gpointer data)
 {
-    SevmigBusUser *user = data;
+    SevmigBusCallers *self = data;
 
-    g_assert(g_queue_is_empty(&user->waiting));
-    g_free(user);
+    g_hash_table_unref(self->calls);
+    g_hash_table_unref(self->senders);
+    g_hash_table_unref(self->users);
+    g_mutex_clear(&self->lock);
 }
 
-static SevmigBusUser *
-user_of(SevmigBus *self, guint uid)
+void
+sevmig_bus_callers_unref(SevmigBusCallers *self)
 {
-    SevmigBusUser *user = g_hash_table_lookup(self->users, GUINT_TO_POINTER(uid));
+    g_atomic_rc_box_release_full(self, callers_clear);
+}
+
+static char *
+call_key(const char *name, guint32 serial)
+{
+    return g_strdup_printf("%s %u", name, serial);
+}
+
+/* --- Whose a connection is --- */
+
+typedef struct {
+    SevmigBusCallers *callers;
+    char *name;
+} Question;
+
+static gboolean
+is_idle_sender(gpointer key, gpointer value, gpointer user_data)
+{
+    return ((Sender *)value)->n_calls == 0;
+}
+
+/* Names are never given again, so that what is remembered is never wrong. */
+static Sender *
+sender_of(SevmigBusCallers *self, const char *name)
+{
+    Sender *sender = g_hash_table_lookup(self->senders, name);
+
+    if (sender != NULL)
+        return sender;
+    if (g_hash_table_size(self->senders) >= MOST_REMEMBERED)
+        g_hash_table_foreach_remove(self->senders, is_idle_sender, NULL);
+    sender = g_new0(Sender, 1);
+    g_hash_table_insert(self->senders, g_strdup(name), sender);
+    return sender;
+}
+
+static User *
+user_of(SevmigBusCallers *self, guint uid)
+{
+    User *user = g_hash_table_lookup(self->users, GUINT_TO_POINTER(uid));
 
     if (user == NULL) {
-        user = g_new0(SevmigBusUser, 1);
+        user = g_new0(User, 1);
         user->uid = uid;
-        g_queue_init(&user->waiting);
         g_hash_table_insert(self->users, GUINT_TO_POINTER(uid), user);
     }
     return user;
 }
 
 static void
-user_tell(SevmigBusUser *user, const char *message)
+user_told(GObject *source, GAsyncResult *result, gpointer user_data)
 {
-    gint64 now_us = g_get_monotonic_time();
-
-    if (user->told && now_us - user->told_us < BUSY_LOG_US)
-        return;
-    user->told = TRUE;
-    user->told_us = now_us;
-    sevmig_log(SEVMIG_MESSAGE_CALLER_BUSY, NULL, "refusing calls: %s", message);
-}
-
-gboolean
-sevmig_bus_user_enter(SevmigBusUser *user, GError **error)
-{
-    if (user->n_calls < MOST_CALLS) {
-        user->n_calls++;
-        return TRUE;
-    }
-    g_set_error(error, SEVMIG_ERROR, SEVMIG_ERROR_BUSY,
-                "%u calls of uid %u are under way; expected at most that: wait for answers",
-                MOST_CALLS, user->uid);
-    user_tell(user, (*error)->message);
-    return FALSE;
-}
-
-void
-sevmig_bus_user_leave(SevmigBusUser *user)
-{
-    user->n_calls--;
-}
-
-/* --- Whose name --- */
-
-static void
-name_free(gpointer data)
-{
-    Name *name = data;
-
-    g_free(name->sender);
-    g_free(name);
-}
-
-static void
-name_answer(Name *name, const GError *error)
-{
-    SevmigBusRun *run;
-
-    while ((run = g_queue_pop_head(&name->waiting)) != NULL) {
-        run->func(name->user, error, run->data);
-        g_free(run);
-    }
-}
-
-static void
-name_known(GObject *source_object, GAsyncResult *result, gpointer user_data)
-{
-    Name *name = user_data;
-    SevmigBus *self = name->bus;
-    g_autoptr(GError) error = NULL;
+    Question *question = user_data;
+    SevmigBusCallers *self = question->callers;
     g_autoptr(GVariant) reply =
-        g_dbus_connection_call_finish(G_DBUS_CONNECTION(source_object), result, &error);
+        g_dbus_connection_call_finish(G_DBUS_CONNECTION(source), result, NULL);
+    Sender *sender;
     guint uid;
 
-    if (reply != NULL) {
+    g_mutex_lock(&self->lock);
+    sender = g_hash_table_lookup(self->senders, question->name);
+    if (sender != NULL && reply == NULL) {
+        sender->asked = FALSE;
+    } else if (sender != NULL && sender->user == NULL) {
         g_variant_get(reply, "(u)", &uid);
-        name->user = user_of(self, uid);
+        sender->user = user_of(self, uid);
+        sender->user->n_calls += sender->n_calls;
     }
-    name_answer(name, error);
-    if (name->user == NULL)
-        g_hash_table_remove(self->names, name->sender); /* has gone, most likely */
-    sevmig_bus_unref(self);
+    g_mutex_unlock(&self->lock);
+    sevmig_bus_callers_unref(self);
+    g_free(question->name);
+    g_free(question);
 }
 
 static void
-forget_names(SevmigBus *self)
+ask_for_user(SevmigBusCallers *self, GDBusConnection *connection, const char *name)
 {
-    GHashTableIter iter;
-    gpointer name;
+    Question *question = g_new0(Question, 1);
 
-    g_hash_table_iter_init(&iter, self->names);
-    while (g_hash_table_iter_next(&iter, NULL, &name)) {
-        if (((Name *)name)->user != NULL) /* else it waits for the bus */
-            g_hash_table_iter_remove(&iter);
-    }
-}
-
-static Name *
-name_new(SevmigBus *self, const char *sender)
-{
-    Name *name = g_new0(Name, 1);
-
-    if (g_hash_table_size(self->names) >= MOST_NAMES)
-        forget_names(self);
-    name->bus = g_rc_box_acquire(self);
-    name->sender = g_strdup(sender);
-    g_queue_init(&name->waiting);
-    g_hash_table_insert(self->names, name->sender, name);
-    g_dbus_connection_call(self->connection, "org.freedesktop.DBus", "/org/freedesktop/DBus",
+    question->callers = g_atomic_rc_box_acquire(self);
+    question->name = g_strdup(name);
+    g_dbus_connection_call(connection, "org.freedesktop.DBus", "/org/freedesktop/DBus",
                            "org.freedesktop.DBus", "GetConnectionUnixUser",
-                           g_variant_new("(s)", sender), G_VARIANT_TYPE("(u)"),
-                           G_DBUS_CALL_FLAGS_NONE, ASK_TIMEOUT_MS, NULL, name_known, name);
-    return name;
+                           g_variant_new("(s)", name), G_VARIANT_TYPE("(u)"),
+                           G_DBUS_CALL_FLAGS_NONE, ASK_TIMEOUT_MS, NULL, user_told, question);
 }
 
 gboolean
-sevmig_bus_find_user(SevmigBus *self, const char *sender, SevmigBusRunFunc func, gpointer data,
-                     GError **error)
+sevmig_bus_callers_user(SevmigBusCallers *self, const char *name, guint *uid)
 {
-    Name *name = g_hash_table_lookup(self->names, sender);
+    const Sender *sender;
+    gboolean known;
 
-    if (name == NULL)
-        name = name_new(self, sender);
-    if (name->user != NULL) {
-        func(name->user, NULL, data);
-        return TRUE;
-    }
-    if (g_queue_get_length(&name->waiting) >= MOST_CALLS) {
-        g_set_error(error, SEVMIG_ERROR, SEVMIG_ERROR_BUSY,
-                    "%u calls of %s are under way; expected at most that: wait for answers",
-                    MOST_CALLS, sender);
-        return FALSE;
-    }
-    g_queue_push_tail(&name->waiting, run_new(func, data));
-    return TRUE;
+    g_mutex_lock(&self->lock);
+    sender = g_hash_table_lookup(self->senders, name);
+    known = sender != NULL && sender->user != NULL;
+    *uid = known ? sender->user->uid : G_MAXUINT;
+    g_mutex_unlock(&self->lock);
+    return known;
 }
 
-/* --- What may run --- */
+/* --- Messages --- */
 
-static gboolean
-run_one(gpointer user_data)
+/* NULL: it may come. Sets `tell` if the log has not been told of this lately. */
+static GError *
+call_refusal(SevmigBusCallers *self, const Sender *sender, GDBusMessage *message, gboolean *tell)
 {
-    SevmigBus *self = user_data;
-    SevmigBusRun *run = g_queue_pop_head(&self->runs);
+    GVariant *body = g_dbus_message_get_body(message);
+    gint64 *told_us = sender->user != NULL ? &sender->user->told_us : &self->told_us;
+    gint64 now_us = g_get_monotonic_time();
+    GError *error = NULL;
 
-    if (g_queue_is_empty(&self->runs))
-        self->run_source = 0;
-    run->func(NULL, NULL, run->data); /* may free the bus, but not within this call */
-    g_free(run);
-    return self->run_source != 0;
-}
-
-void
-sevmig_bus_run_later(SevmigBus *self, SevmigBusRunFunc func, gpointer data)
-{
-    g_queue_push_tail(&self->runs, run_new(func, data));
-    if (self->run_source == 0)
-        self->run_source = g_idle_add_full(G_PRIORITY_LOW, run_one, self, NULL);
-}
-
-/* --- Answers that take long --- */
-
-void
-sevmig_bus_reader_push(SevmigBusUser *user, SevmigBusRunFunc func, gpointer data)
-{
-    SevmigBusRun *run = run_new(func, data);
-
-    if (user->reader != NULL) {
-        g_queue_push_tail(&user->waiting, run);
-        return;
-    }
-    user->reader = run;
-    func(user, NULL, data);
-}
-
-void
-sevmig_bus_reader_done(SevmigBusUser *user)
-{
-    g_clear_pointer(&user->reader, g_free);
-    user->reader = g_queue_pop_head(&user->waiting);
-    if (user->reader != NULL)
-        user->reader->func(user, NULL, user->reader->data);
-}
-
-void
-sevmig_bus_callers_init(SevmigBus *self)
-{
-    self->users = g_hash_table_new_full(NULL, NULL, NULL, user_free);
-    self->names = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, name_free);
-    g_queue_init(&self->runs);
+    if (body != NULL && g_variant_get_size(body) > MOST_BYTES)
+        return g_error_new(SEVMIG_ERROR, SEVMIG_ERROR_INVALID,
+                           "the arguments have %" G_GSIZE_FORMAT " bytes; expected at most %u",
+                           g_variant_get_size(body), MOST_BYTES);
+    if (sender->user != NULL && sender->user->n_calls >= MOST_CALLS)
+        error = g_error_new(SEVMIG_ERROR, SEVMIG_ERROR_BUSY,
+                            "%u calls of uid %u are under way; expected at most that: wait for "
+                            "answers",
+                            MOST_CALLS, sender->user->uid);
+    else if (sender->user == NULL && sender->n_calls >= MOST_OF_STRANGER)
+        error = g_error_new(SEVMIG_ERROR, SEVMIG_ERROR_BUSY,
+                            "%u calls of a new connection are under way; expected at most that: "
+                            "wait for answers",
+                            MOST_OF_STRANGER);
+    else if (g_hash_table_size(self->calls) >= MOST_IN_ALL)
+        error = g_error_new(SEVMIG_ERROR, SEVMIG_ERROR_BUSY,
+                            "%u calls of all users are under way; expected at most that: try again",
+                            MOST_IN_ALL);
+    *tell = error != NULL && sender->user != NULL &&
+            (*told_us == 0 || now_us - *told_us > TELL_INTERVAL_US);
+    if (*tell)
+        *told_us = now_us;
+    return error;
 }
 
 static void
-run_all(GQueue *runs)
+refuse(GDBusConnection *connection, GDBusMessage *message, GError *error)
 {
-    SevmigBusRun *run;
+    g_autoptr(GError) owned = error;
+    g_autoptr(GDBusMessage) answer = NULL;
 
-    while ((run = g_queue_pop_head(runs)) != NULL) {
-        run->func(NULL, NULL, run->data);
-        g_free(run);
+    if (g_dbus_message_get_flags(message) & G_DBUS_MESSAGE_FLAGS_NO_REPLY_EXPECTED)
+        return;
+    answer = g_dbus_message_new_method_error_literal(
+        message, sevmig_error_bus_name((SevmigErrorCode)error->code), error->message);
+    g_object_set_data(G_OBJECT(answer), REFUSAL, connection);
+    g_dbus_connection_send_message(connection, answer, G_DBUS_SEND_MESSAGE_FLAGS_NONE, NULL, NULL);
+}
+
+/* Under the lock. Messages that have come are locked, so that a change needs a copy. */
+static GDBusMessage *
+call_enter(SevmigBusCallers *self, Sender *sender, char *key, GDBusMessage *message)
+{
+    GDBusMessageFlags flags = g_dbus_message_get_flags(message);
+    Call *call = g_new0(Call, 1);
+    GDBusMessage *copy;
+
+    call->sender = sender;
+    call->wants_answer = !(flags & G_DBUS_MESSAGE_FLAGS_NO_REPLY_EXPECTED);
+    sender->n_calls++;
+    if (sender->user != NULL)
+        sender->user->n_calls++;
+    g_hash_table_insert(self->calls, key, call);
+    if (call->wants_answer)
+        return message;
+    copy = g_dbus_message_copy(message, NULL);
+    g_dbus_message_set_flags(copy, flags & ~G_DBUS_MESSAGE_FLAGS_NO_REPLY_EXPECTED);
+    g_object_unref(message);
+    return copy;
+}
+
+static GDBusMessage *
+call_arrives(SevmigBusCallers *self, GDBusConnection *connection, GDBusMessage *message)
+{
+    const char *name = g_dbus_message_get_sender(message);
+    g_autofree char *key = call_key(name, g_dbus_message_get_serial(message));
+    gboolean ask = FALSE, tell = FALSE, twice;
+    GError *error = NULL;
+    Sender *sender;
+
+    g_mutex_lock(&self->lock);
+    sender = sender_of(self, name);
+    twice = g_hash_table_contains(self->calls, key);
+    if (!twice)
+        error = call_refusal(self, sender, message, &tell);
+    ask = sender->user == NULL && !sender->asked;
+    sender->asked = TRUE;
+    if (!twice && error == NULL)
+        message = call_enter(self, sender, g_steal_pointer(&key), message);
+    g_mutex_unlock(&self->lock);
+
+    if (ask)
+        ask_for_user(self, connection, name);
+    if (tell)
+        sevmig_log(SEVMIG_MESSAGE_CALLER_BUSY, NULL, "refusing calls: %s", error->message);
+    if (!twice && error == NULL)
+        return message;
+    /* A serial that is in use again breaks the protocol: an answer would be taken for the other's.
+     */
+    if (error != NULL)
+        refuse(connection, message, error);
+    g_object_unref(message);
+    return NULL;
+}
+
+static GDBusMessage *
+answer_leaves(SevmigBusCallers *self, GDBusMessage *message)
+{
+    const char *name = g_dbus_message_get_destination(message);
+    g_autofree char *key = NULL;
+    gboolean wanted = TRUE;
+    const Call *call;
+
+    if (name == NULL || g_object_get_data(G_OBJECT(message), REFUSAL) != NULL)
+        return message;
+    key = call_key(name, g_dbus_message_get_reply_serial(message));
+    g_mutex_lock(&self->lock);
+    call = g_hash_table_lookup(self->calls, key);
+    if (call != NULL) {
+        wanted = call->wants_answer;
+        call->sender->n_calls--;
+        if (call->sender->user != NULL)
+            call->sender->user->n_calls--;
+        g_hash_table_remove(self->calls, key);
     }
+    g_mutex_unlock(&self->lock);
+    if (wanted)
+        return message;
+    g_object_unref(message);
+    return NULL;
 }
 
-/* Each finds that the bus has been left, and lets go of what it holds. */
-void
-sevmig_bus_callers_stop(SevmigBus *self)
+static GDBusMessage *
+filter(GDBusConnection *connection, GDBusMessage *message, gboolean incoming, gpointer user_data)
 {
-    GHashTableIter iter;
-    gpointer user;
+    GDBusMessageType type = g_dbus_message_get_message_type(message);
 
-    g_clear_handle_id(&self->run_source, g_source_remove);
-    run_all(&self->runs);
-    g_hash_table_iter_init(&iter, self->users);
-    while (g_hash_table_iter_next(&iter, NULL, &user))
-        run_all(&((SevmigBusUser *)user)->waiting);
+    if (incoming && type == G_DBUS_MESSAGE_TYPE_METHOD_CALL &&
+        g_dbus_message_get_sender(message) != NULL)
+        return call_arrives(user_data, connection, message);
+    if (!incoming &&
+        (type == G_DBUS_MESSAGE_TYPE_METHOD_RETURN || type == G_DBUS_MESSAGE_TYPE_ERROR))
+        return answer_leaves(user_data, message);
+    return message;
 }
 
-void
-sevmig_bus_callers_clear(SevmigBus *self)
+static void
+filter_unref(gpointer data)
 {
-    g_clear_pointer(&self->names, g_hash_table_unref);
-    g_clear_pointer(&self->users, g_hash_table_unref);
+    sevmig_bus_callers_unref(data);
+}
+
+SevmigBusCallers *
+sevmig_bus_callers_new(GDBusConnection *connection, guint *filter_id)
+{
+    SevmigBusCallers *self = g_atomic_rc_box_new0(SevmigBusCallers);
+
+    g_mutex_init(&self->lock);
+    self->senders = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    self->users = g_hash_table_new_full(NULL, NULL, NULL, g_free);
+    self->calls = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    *filter_id = g_dbus_connection_add_filter(connection, filter, g_atomic_rc_box_acquire(self),
+                                              filter_unref);
+    return self;
 }

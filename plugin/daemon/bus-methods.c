@@ -12,7 +12,7 @@
 #include "log.h"
 #include "sevmig-error.h"
 #include "sevmig-names.h"
-#include "worker.h"
+#include "sevmig-policy-issue.h"
 
 #define PROPERTIES_INTERFACE "org.freedesktop.DBus.Properties"
 
@@ -22,7 +22,6 @@ typedef struct {
     SevmigBus *bus;
     GDBusMethodInvocation *invocation;
     const MethodRow *row;
-    SevmigBusUser *user; /* NULL: not let in */
 } Request;
 
 static GVariant *
@@ -30,9 +29,10 @@ property_of(SevmigBusObject *object, const char *name, GError **error)
 {
     g_autoptr(GVariant) all = sevmig_bus_object_properties(object);
     GVariant *value = g_variant_lookup_value(all, name, NULL);
+    g_autofree char *shown = sevmig_quote(name);
 
     if (value == NULL)
-        g_set_error(error, SEVMIG_ERROR, SEVMIG_ERROR_NOT_FOUND, "no property is named %s", name);
+        g_set_error(error, SEVMIG_ERROR, SEVMIG_ERROR_NOT_FOUND, "no property is named %s", shown);
     return value;
 }
 
@@ -71,6 +71,23 @@ call_list_migrations(SevmigBusObject *object, GVariant *parameters, GError **err
             g_variant_builder_add(&b, "o", migration->path);
     }
     return g_variant_new("(ao)", &b);
+}
+
+static GVariant *
+call_list_history(SevmigBusObject *object, GVariant *parameters, GError **error)
+{
+    SevmigBus *self = object->bus;
+    const char *which;
+    guint limit;
+
+    g_variant_get(parameters, "(&su)", &which, &limit);
+    return g_variant_new("(@aa{sv})", self->ops->list_history(which, limit, self->user_data));
+}
+
+static GVariant *
+call_list_policies(SevmigBusObject *object, GVariant *parameters, GError **error)
+{
+    return g_variant_new("(@aa{sv})", object->bus->ops->list_policies(object->bus->user_data));
 }
 
 static GVariant *
@@ -140,10 +157,8 @@ change_steer(SevmigBusObject *object, GVariant *parameters, SevmigTraceOrigin *o
 }
 
 static void request_explain(Request *request);
-static void request_probe(Request *request);
 static void request_explain_xml(Request *request);
-static void request_list_history(Request *request);
-static void request_list_policies(Request *request);
+static void request_probe(Request *request);
 
 /* Exactly one of `call` (answers at once), `start` (answers later) and `change` (answers when it is
  * known who calls; the origin lacks all else) is set. */
@@ -157,8 +172,8 @@ typedef struct {
 static const Handler properties_get = {.call = call_get};
 static const Handler properties_get_all = {.call = call_get_all};
 static const Handler manager_list_migrations = {.call = call_list_migrations};
-static const Handler manager_list_history = {.start = request_list_history};
-static const Handler manager_list_policies = {.start = request_list_policies};
+static const Handler manager_list_history = {.call = call_list_history};
+static const Handler manager_list_policies = {.call = call_list_policies};
 static const Handler manager_get_policy = {.call = call_get_policy};
 static const Handler manager_explain = {.start = request_explain};
 static const Handler manager_probe = {.start = request_probe};
@@ -215,8 +230,6 @@ sevmig_bus_method_action(const char *interface, const char *method)
 static void
 request_free(Request *request)
 {
-    if (request->user != NULL)
-        sevmig_bus_user_leave(request->user);
     sevmig_bus_unref(request->bus);
     g_object_unref(request->invocation);
     g_free(request);
@@ -253,6 +266,16 @@ asked(GObject *source_object, GAsyncResult *result, gpointer user_data)
         request_return_error(request, error);
 }
 
+static guint
+request_user(const Request *request)
+{
+    guint uid;
+
+    sevmig_bus_callers_user(request->bus->callers,
+                            g_dbus_method_invocation_get_sender(request->invocation), &uid);
+    return uid;
+}
+
 static void
 request_explain(Request *request)
 {
@@ -260,7 +283,17 @@ request_explain(Request *request)
     const char *domain;
 
     g_variant_get(g_dbus_method_invocation_get_parameters(request->invocation), "(&s)", &domain);
-    self->ops->explain(domain, asked, request, self->user_data);
+    self->ops->explain(domain, request_user(request), asked, request, self->user_data);
+}
+
+static void
+request_explain_xml(Request *request)
+{
+    SevmigBus *self = request->bus;
+    const char *xml;
+
+    g_variant_get(g_dbus_method_invocation_get_parameters(request->invocation), "(&s)", &xml);
+    self->ops->explain_xml(xml, request_user(request), asked, request, self->user_data);
 }
 
 static void
@@ -271,139 +304,6 @@ request_probe(Request *request)
 
     g_variant_get(g_dbus_method_invocation_get_parameters(request->invocation), "(&s)", &domain);
     self->ops->probe(domain, asked, request, self->user_data);
-}
-
-/* --- Answers that take long: one of a user at a time, made in a thread --- */
-
-static void
-reader_done(Request *request)
-{
-    sevmig_bus_reader_done(request->user);
-    request_free(request);
-}
-
-static void
-xml_explained(GObject *source_object, GAsyncResult *result, gpointer user_data)
-{
-    Request *request = user_data;
-    g_autoptr(GVariant) value = NULL;
-    GError *error = NULL;
-
-    if (request->bus->ops != NULL) {
-        value = request->bus->ops->ask_finish(result, &error);
-        if (value != NULL)
-            request_return_value(request, value);
-        else
-            request_return_error(request, error);
-    }
-    reader_done(request);
-}
-
-static void
-explain_xml_now(SevmigBusUser *user, const GError *error, gpointer data)
-{
-    Request *request = data;
-    SevmigBus *self = request->bus;
-    const char *xml;
-
-    if (self->ops == NULL) {
-        request_free(request);
-        return;
-    }
-    g_variant_get(g_dbus_method_invocation_get_parameters(request->invocation), "(&s)", &xml);
-    self->ops->explain_xml(xml, xml_explained, request, self->user_data);
-}
-
-static void
-request_explain_xml(Request *request)
-{
-    sevmig_bus_reader_push(request->user, explain_xml_now, request);
-}
-
-typedef struct {
-    GDBusMethodInvocation *invocation;
-    GVariant *value;
-} Reply;
-
-static void
-reply_free(gpointer data)
-{
-    Reply *reply = data;
-
-    g_object_unref(reply->invocation);
-    g_variant_unref(reply->value);
-    g_free(reply);
-}
-
-/* A long list becomes a message value by value: ten milliseconds and more. */
-static gpointer
-reply_thread(gpointer data, GError **error)
-{
-    Reply *reply = data;
-
-    g_dbus_method_invocation_return_value(g_object_ref(reply->invocation), reply->value);
-    return NULL;
-}
-
-static void
-replied(GObject *source_object, GAsyncResult *result, gpointer user_data)
-{
-    reader_done(user_data);
-}
-
-/* Takes over the list. */
-static void
-reply_list(Request *request, GVariant *list)
-{
-    Reply *reply = g_new0(Reply, 1);
-
-    reply->invocation = g_object_ref(request->invocation);
-    reply->value = g_variant_ref_sink(g_variant_new("(@aa{sv})", list));
-    g_variant_unref(list);
-    sevmig_worker_run_async("the bus", reply_thread, reply, reply_free, NULL, 0, NULL, replied,
-                            request);
-}
-
-static void
-list_history_now(SevmigBusUser *user, const GError *error, gpointer data)
-{
-    Request *request = data;
-    SevmigBus *self = request->bus;
-    const char *which;
-    guint limit;
-
-    if (self->ops == NULL) {
-        request_free(request);
-        return;
-    }
-    g_variant_get(g_dbus_method_invocation_get_parameters(request->invocation), "(&su)", &which,
-                  &limit);
-    reply_list(request, self->ops->list_history(which, limit, self->user_data));
-}
-
-static void
-request_list_history(Request *request)
-{
-    sevmig_bus_reader_push(request->user, list_history_now, request);
-}
-
-static void
-list_policies_now(SevmigBusUser *user, const GError *error, gpointer data)
-{
-    Request *request = data;
-    SevmigBus *self = request->bus;
-
-    if (self->ops == NULL) {
-        request_free(request);
-        return;
-    }
-    reply_list(request, self->ops->list_policies(self->user_data));
-}
-
-static void
-request_list_policies(Request *request)
-{
-    sevmig_bus_reader_push(request->user, list_policies_now, request);
 }
 
 /* The object that is called, which may have gone meanwhile; answers then. */
@@ -466,25 +366,56 @@ request_change(Request *request)
 }
 
 static void
-request_run(SevmigBusUser *user, const GError *none, gpointer data)
+request_run(Request *request)
 {
-    g_autoptr(Request) request = data;
+    g_autoptr(Request) owned = request;
     const Handler *handler = request->row->handler;
-    SevmigBusObject *object = request->bus->ops != NULL ? request_object(request) : NULL;
+    SevmigBusObject *object = request_object(request);
     GError *error = NULL;
     GVariant *value;
 
     if (object == NULL)
-        return; /* answered, or the bus has been left */
+        return;
     if (handler->call != NULL) {
         value = handler->call(object, g_dbus_method_invocation_get_parameters(request->invocation),
                               &error);
         request_return(request, value, error);
     } else if (handler->start != NULL) {
-        handler->start(g_steal_pointer(&request));
+        handler->start(g_steal_pointer(&owned));
     } else {
-        request_change(g_steal_pointer(&request));
+        request_change(g_steal_pointer(&owned));
     }
+}
+
+/* One at a turn of the main loop that has nothing better to do: leases are renewed first. */
+static gboolean
+serve(gpointer user_data)
+{
+    SevmigBus *self = user_data;
+    Request *request = g_queue_pop_head(&self->due);
+    gboolean more = !g_queue_is_empty(&self->due);
+
+    if (!more)
+        self->serving = 0;
+    request_run(request); /* which may be the last to hold the bus */
+    return more ? G_SOURCE_CONTINUE : G_SOURCE_REMOVE;
+}
+
+static void
+request_serve(Request *request)
+{
+    SevmigBus *self = request->bus;
+
+    g_queue_push_tail(&self->due, request);
+    if (self->serving == 0)
+        self->serving = g_idle_add(serve, self);
+}
+
+void
+sevmig_bus_drop_calls(SevmigBus *self)
+{
+    g_clear_handle_id(&self->serving, g_source_remove);
+    g_queue_clear_full(&self->due, (GDestroyNotify)request_free);
 }
 
 static void
@@ -496,8 +427,7 @@ authorized(GObject *source_object, GAsyncResult *result, gpointer user_data)
     if (request->bus->ops == NULL)
         return; /* the bus has been left; nobody hears an answer */
     if (sevmig_polkit_check_finish(result, &error)) {
-        sevmig_bus_run_later(request->bus, request_run, request);
-        request = NULL;
+        request_serve(g_steal_pointer(&request));
         return;
     }
     sevmig_log(SEVMIG_MESSAGE_INFO, NULL, "%s refused to %s: %s", request->row->method,
@@ -505,36 +435,23 @@ authorized(GObject *source_object, GAsyncResult *result, gpointer user_data)
     request_return_error(request, g_steal_pointer(&error));
 }
 
+/* Takes over the invocation. */
 static void
-request_check(SevmigBusUser *user, const GError *unknown, gpointer data)
+request_begin(SevmigBus *self, const MethodRow *row, GDBusMethodInvocation *invocation)
 {
-    g_autoptr(Request) request = data;
-    GDBusMethodInvocation *invocation = request->invocation;
-    SevmigBus *self = request->bus;
+    Request *request = g_new0(Request, 1);
+    const SevmigBusObject *object =
+        sevmig_bus_find(self, g_dbus_method_invocation_get_object_path(invocation));
     GDBusMessageFlags flags =
         g_dbus_message_get_flags(g_dbus_method_invocation_get_message(invocation));
-    const SevmigBusObject *object;
-    GError *error = NULL;
 
-    if (self->ops == NULL)
-        return;
-    if (user == NULL) {
-        error = g_error_copy(unknown);
-        g_prefix_error(&error, "cannot tell who asks: ");
-        request_return_error(request, error);
-        return;
-    }
-    if (!sevmig_bus_user_enter(user, &error)) {
-        request_return_error(request, error);
-        return;
-    }
-    request->user = user;
-    object = sevmig_bus_find(self, g_dbus_method_invocation_get_object_path(invocation));
+    request->bus = g_rc_box_acquire(self);
+    request->invocation = invocation;
+    request->row = row;
     sevmig_polkit_check_async(self->polkit, g_dbus_method_invocation_get_sender(invocation),
-                              request->row->action, sevmig_bus_details(object, invocation),
+                              row->action, sevmig_bus_details(object, invocation),
                               flags & G_DBUS_MESSAGE_FLAGS_ALLOW_INTERACTIVE_AUTHORIZATION,
                               authorized, request);
-    request = NULL;
 }
 
 static void
@@ -544,23 +461,13 @@ method_call(GDBusConnection *connection, const char *sender, const char *path,
 {
     SevmigBus *self = user_data;
     const MethodRow *row = method_called(interface, method, parameters);
-    g_autoptr(Request) request = NULL;
-    GError *error = NULL;
 
-    if (row == NULL) {
+    if (row == NULL)
         g_dbus_method_invocation_return_error(invocation, SEVMIG_ERROR, SEVMIG_ERROR_NOT_AUTHORIZED,
                                               "not authorized: nothing allows %s.%s", interface,
                                               method);
-        return;
-    }
-    request = g_new0(Request, 1);
-    request->bus = g_rc_box_acquire(self);
-    request->invocation = invocation;
-    request->row = row;
-    if (sevmig_bus_find_user(self, sender, request_check, request, &error))
-        request = NULL;
     else
-        request_return_error(request, error);
+        request_begin(self, row, invocation);
 }
 
 const GDBusInterfaceVTable SEVMIG_BUS_VTABLE = {.method_call = method_call};

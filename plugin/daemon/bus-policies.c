@@ -69,7 +69,7 @@ policies_hide_others(SevmigBus *self, GHashTable *seen)
 void
 sevmig_bus_policies_changed(SevmigBus *self)
 {
-    g_autoptr(GVariant) list = self->ops->list_policies(self->user_data);
+    g_autoptr(GVariant) list = g_variant_ref_sink(self->ops->list_policies(self->user_data));
     g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     GVariantIter iter;
     GVariant *listed;

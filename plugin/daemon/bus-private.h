@@ -6,6 +6,7 @@
 #ifndef SEVMIGD_BUS_PRIVATE_H
 #define SEVMIGD_BUS_PRIVATE_H
 
+#include "bus-callers.h"
 #include "bus.h"
 #include "polkit.h"
 
@@ -21,13 +22,6 @@ typedef struct {
     GVariant *published; /* a{sv} as last signalled; of a policy: all there is */
 } SevmigBusObject;
 
-/* One who calls, and has a share (bus-callers.c) */
-typedef struct SevmigBusUser SevmigBusUser;
-typedef struct SevmigBusRun SevmigBusRun;
-
-/* `user` is NULL where none was asked for, or with `error`. */
-typedef void (*SevmigBusRunFunc)(SevmigBusUser *user, const GError *error, gpointer data);
-
 /* Counted by references (g_rc_box): a call that waits for polkit may outlive the bus. */
 struct SevmigBus {
     const SevmigBusOps *ops; /* NULL once the bus is freed */
@@ -38,10 +32,10 @@ struct SevmigBus {
     SevmigBusObject manager;
     GPtrArray *migrations; /* of SevmigBusObject, oldest first */
     GHashTable *policies;  /* of SevmigBusObject, by their paths */
-    GHashTable *names;     /* of those who call: whose they are (bus-callers.c) */
-    GHashTable *users;     /* of SevmigBusUser, by uid */
-    GQueue runs;           /* of SevmigBusRun: calls that are allowed */
-    guint run_source;
+    SevmigBusCallers *callers;
+    guint filter;
+    GQueue due; /* of requests that may be served */
+    guint serving;
     guint flush_timer;
     gint64 flushed_us;
 };
@@ -69,26 +63,7 @@ void sevmig_bus_emit_path(SevmigBus *self, const char *signal, const char *path)
 /* a{ss}, floating: what a call is about. `object` NULL: it has gone. */
 GVariant *sevmig_bus_details(const SevmigBusObject *object, GDBusMethodInvocation *invocation);
 
-void sevmig_bus_callers_init(SevmigBus *self);
-/* Whoever waits is called a last time, with the bus left. */
-void sevmig_bus_callers_stop(SevmigBus *self);
-void sevmig_bus_callers_clear(SevmigBus *self);
-
-/* Calls `func` once, now or later, with the user behind a bus name. FALSE, and never, if too many
-   wait for that already. */
-gboolean sevmig_bus_find_user(SevmigBus *self, const char *sender, SevmigBusRunFunc func,
-                              gpointer data, GError **error);
-
-/* One more call of `user` is under way: FALSE if these are too many, and then it is not. */
-gboolean sevmig_bus_user_enter(SevmigBusUser *user, GError **error);
-void sevmig_bus_user_leave(SevmigBusUser *user);
-
-/* Calls `func` when the main loop has nothing else to do, one a turn. */
-void sevmig_bus_run_later(SevmigBus *self, SevmigBusRunFunc func, gpointer data);
-
-/* Calls `func`, to begin what takes long, now or when all else of this kind that `user` began is
-   done; it says so by sevmig_bus_reader_done(). */
-void sevmig_bus_reader_push(SevmigBusUser *user, SevmigBusRunFunc func, gpointer data);
-void sevmig_bus_reader_done(SevmigBusUser *user);
+/* Forgets the calls that wait to be served; nobody hears an answer. */
+void sevmig_bus_drop_calls(SevmigBus *self);
 
 #endif

@@ -332,7 +332,6 @@ sevmig_bus_new(const char *address, const SevmigBusOps *ops, gpointer user_data,
     self->user_data = user_data;
     self->migrations = g_ptr_array_new_with_free_func(sevmig_bus_object_free);
     self->policies = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, sevmig_bus_object_free);
-    sevmig_bus_callers_init(self);
     self->polkit = sevmig_polkit_new();
     self->manager.bus = self;
     self->manager.interface = &org_sevmig1_manager_interface;
@@ -343,6 +342,7 @@ sevmig_bus_new(const char *address, const SevmigBusOps *ops, gpointer user_data,
         g_prefix_error(error, "no bus at %s: ", address);
         return NULL;
     }
+    self->callers = sevmig_bus_callers_new(self->connection, &self->filter);
     if (!object_register(&self->manager, error))
         return NULL;
     self->manager.published = sevmig_bus_object_properties(&self->manager);
@@ -360,7 +360,7 @@ bus_clear(gpointer data)
 
     g_clear_pointer(&self->migrations, g_ptr_array_unref);
     g_clear_pointer(&self->policies, g_hash_table_unref);
-    sevmig_bus_callers_clear(self);
+    g_clear_pointer(&self->callers, sevmig_bus_callers_unref);
     g_clear_object(&self->connection);
 }
 
@@ -376,14 +376,15 @@ sevmig_bus_free(SevmigBus *self)
     if (self == NULL)
         return;
     self->ops = NULL;
+    sevmig_bus_drop_calls(self);
     g_clear_handle_id(&self->flush_timer, g_source_remove);
     g_clear_handle_id(&self->name, g_bus_unown_name);
-    sevmig_bus_callers_stop(self);
     g_ptr_array_set_size(self->migrations, 0);
     g_hash_table_remove_all(self->policies);
     object_clear(&self->manager);
     g_clear_pointer(&self->polkit, sevmig_polkit_free);
     if (self->connection != NULL && !g_dbus_connection_is_closed(self->connection)) {
+        g_dbus_connection_remove_filter(self->connection, self->filter);
         g_dbus_connection_flush_sync(self->connection, NULL, NULL); /* the last signals */
         g_dbus_connection_close(self->connection, NULL, NULL, NULL);
     }

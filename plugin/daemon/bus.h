@@ -4,9 +4,8 @@
  *
  * Every method, reads of properties included, has a row with its polkit action, made from the
  * interface; what has no row is refused. polkit's rules are told what a call is about. A user may
- * have so many calls under way and no more, and they wait until the main loop has nothing else to
- * do. Changes of a migration's properties are signalled at
- * most four times a second.
+ * have so many calls under way and no more; they are served when nothing else is due. Changes of a
+ * migration's properties are signalled at most four times a second.
  */
 #ifndef SEVMIGD_BUS_H
 #define SEVMIGD_BUS_H
@@ -23,23 +22,22 @@ typedef struct {
     /* Properties of the manager; strings belong to the callee. */
     const char *(*libvirt_state)(gpointer user_data);
     const char *(*policy_error)(gpointer user_data);
-    /* aa{sv}, a reference for the caller; of an active one with its path (sevmig_bus_path()) */
+    /* aa{sv}, floating; of an active one with its path (sevmig_bus_path()) */
     GVariant *(*list_policies)(gpointer user_data);
-    /* The same. */
     GVariant *(*list_history)(const char *which, guint limit, gpointer user_data);
     /* Caller frees. */
     char *(*get_policy)(const char *name, gpointer user_data, GError **error);
     gboolean (*reload_policies)(guint *count, gpointer user_data, GError **error);
     /* Answers (saa{sv}), a reference for the caller. */
-    void (*explain)(const char *domain, GAsyncReadyCallback callback, gpointer callback_data,
-                    gpointer user_data);
+    void (*explain)(const char *domain, guint uid, GAsyncReadyCallback callback,
+                    gpointer callback_data, gpointer user_data);
     /* Answers (a{sv}), what sevmig_outgoing_probe() finds. */
     void (*probe)(const char *domain, GAsyncReadyCallback callback, gpointer callback_data,
                   gpointer user_data);
     /* What explain answers, of a domain's XML. */
-    void (*explain_xml)(const char *xml, GAsyncReadyCallback callback, gpointer callback_data,
-                        gpointer user_data);
-    /* Of all three. */
+    void (*explain_xml)(const char *xml, guint uid, GAsyncReadyCallback callback,
+                        gpointer callback_data, gpointer user_data);
+    /* Of any of these. */
     GVariant *(*ask_finish)(GAsyncResult *result, GError **error);
     /* Another policy for a running migration, on behalf of `origin`. */
     gboolean (*set_policy)(const SevmigInfo *migration, const char *policy,

@@ -6,10 +6,10 @@
 #include "log.h"
 #include "outgoing.h"
 #include "sevmig-error.h"
+#include "sevmig-policy-issue.h"
 #include "worker.h"
 
 #define ASK_TIMEOUT_MS 10000u
-/* What anyone may send; libvirt's own documents are below a tenth of it. */
 #define EXPLAIN_MOST_BYTES (64u * 1024u)
 
 static const char *
@@ -41,7 +41,7 @@ bus_list_history(const char *which, guint limit, gpointer user_data)
 {
     SevmigDaemon *self = user_data;
 
-    return g_variant_ref_sink(sevmig_history_list(self->history, which, limit));
+    return sevmig_history_list(self->history, which, limit);
 }
 
 static char *
@@ -69,6 +69,34 @@ typedef struct {
     char *domain;
 } Question;
 
+/* Of the task of an explanation. */
+typedef struct {
+    SevmigDaemon *daemon;
+    char *domain; /* NULL: a document is explained */
+    guint uid;
+} Explanation;
+
+static void
+explanation_free(gpointer data)
+{
+    g_free(((Explanation *)data)->domain);
+    g_free(data);
+}
+
+static GTask *
+explanation_new(SevmigDaemon *self, const char *domain, guint uid, GAsyncReadyCallback callback,
+                gpointer callback_data)
+{
+    GTask *task = g_task_new(NULL, NULL, callback, callback_data);
+    Explanation *explanation = g_new0(Explanation, 1);
+
+    explanation->daemon = self;
+    explanation->domain = g_strdup(domain);
+    explanation->uid = uid;
+    g_task_set_task_data(task, explanation, explanation_free);
+    return task;
+}
+
 static void
 question_free(gpointer data)
 {
@@ -92,7 +120,6 @@ ask(SevmigDaemon *self, const char *domain, SevmigWorkerFunc thread, GDestroyNot
                                 "libvirt is not connected: %s", bus_libvirt_state(self));
         return;
     }
-    g_task_set_task_data(task, self, NULL);
     question = g_new0(Question, 1);
     virConnectRef(connection);
     question->connection = connection;
@@ -118,74 +145,45 @@ describe_thread(gpointer data, GError **error)
     return sevmig_outgoing_describe(question->connection, question->domain, error);
 }
 
-/* A document, and the policies of the moment that it was asked about. */
-typedef struct {
-    SevmigPolicyStore *store;
-    char *xml;
-} Explanation;
-
 static void
-explanation_free(gpointer data)
-{
-    Explanation *explanation = data;
-
-    sevmig_policy_store_free(explanation->store);
-    g_free(explanation->xml);
-    g_free(explanation);
-}
-
-static gpointer
-explain_thread(gpointer data, GError **error)
-{
-    const Explanation *explanation = data;
-    g_autoptr(SevmigResolution) resolution =
-        sevmig_policy_resolve(explanation->store, explanation->xml, -1, error);
-
-    return resolution != NULL ? g_variant_ref_sink(sevmig_resolution_to_variant(resolution)) : NULL;
-}
-
-static void
-explained(GObject *source_object, GAsyncResult *result, gpointer user_data)
+resolved(GObject *source_object, GAsyncResult *result, gpointer user_data)
 {
     g_autoptr(GTask) task = user_data;
     GError *error = NULL;
-    GVariant *value = sevmig_worker_run_finish(result, &error);
+    g_autoptr(SevmigResolution) resolution = sevmig_reading_run_finish(result, &error);
+    GVariant *value = resolution != NULL ? sevmig_resolution_to_variant(resolution) : NULL;
 
-    answer(task, value, error);
+    answer(task, value != NULL ? g_variant_ref_sink(value) : NULL, error);
 }
 
-/* Takes over `xml` and `task`. */
 static void
-explain(SevmigDaemon *self, char *xml, GTask *task)
+resolve(GTask *task, const char *xml)
 {
-    Explanation *explanation = g_new0(Explanation, 1);
+    const Explanation *explanation = g_task_get_task_data(task);
+    SevmigDaemon *self = explanation->daemon;
 
-    explanation->store = sevmig_policy_store_snapshot(sevmig_policies_store(self->policies));
-    explanation->xml = xml;
-    sevmig_worker_run_async("the reader of domain XML", explain_thread, explanation,
-                            explanation_free, (GDestroyNotify)g_variant_unref, ASK_TIMEOUT_MS,
-                            self->cancellable, explained, task);
+    sevmig_reading_run_async(self->reading, explanation->uid, sevmig_policies_store(self->policies),
+                             xml, explanation->domain, "", resolved, g_object_ref(task));
 }
 
 static void
 described(GObject *source_object, GAsyncResult *result, gpointer user_data)
 {
     g_autoptr(GTask) task = user_data;
-    SevmigDaemon *self = g_task_get_task_data(task);
     GError *error = NULL;
-    char *xml = sevmig_worker_run_finish(result, &error);
+    g_autofree char *xml = sevmig_worker_run_finish(result, &error);
 
     if (xml != NULL)
-        explain(self, xml, g_steal_pointer(&task));
+        resolve(task, xml);
     else
-        answer(task, NULL, error);
+        g_task_return_error(task, error);
 }
 
 static void
-bus_explain(const char *domain, GAsyncReadyCallback callback, gpointer callback_data,
+bus_explain(const char *domain, guint uid, GAsyncReadyCallback callback, gpointer callback_data,
             gpointer user_data)
 {
-    g_autoptr(GTask) task = g_task_new(NULL, NULL, callback, callback_data);
+    g_autoptr(GTask) task = explanation_new(user_data, domain, uid, callback, callback_data);
 
     ask(user_data, domain, describe_thread, g_free, described, task);
 }
@@ -224,13 +222,13 @@ bus_ask_finish(GAsyncResult *result, GError **error)
 }
 
 static void
-bus_explain_xml(const char *xml, GAsyncReadyCallback callback, gpointer callback_data,
+bus_explain_xml(const char *xml, guint uid, GAsyncReadyCallback callback, gpointer callback_data,
                 gpointer user_data)
 {
-    g_autoptr(GTask) task = g_task_new(NULL, NULL, callback, callback_data);
+    g_autoptr(GTask) task = explanation_new(user_data, NULL, uid, callback, callback_data);
 
     if (strlen(xml) <= EXPLAIN_MOST_BYTES)
-        explain(user_data, g_strdup(xml), g_steal_pointer(&task));
+        resolve(task, xml);
     else
         g_task_return_new_error(task, SEVMIG_ERROR, SEVMIG_ERROR_INVALID,
                                 "domain XML: too large to be explained; expected at most %u bytes",
@@ -256,10 +254,11 @@ bus_set_policy(const SevmigInfo *migration, const char *name, const SevmigTraceO
     SevmigDaemon *self = user_data;
     const SevmigPolicyStore *store = sevmig_policies_store(self->policies);
     SevmigPolicy *policy = sevmig_policy_store_lookup(store, name);
+    g_autofree char *shown = sevmig_quote(name);
     SevmigSession *session;
 
     if (policy == NULL) {
-        sevmig_policies_error_unknown(name, error);
+        g_set_error(error, SEVMIG_ERROR, SEVMIG_ERROR_NOT_FOUND, "no policy is named %s", shown);
         return FALSE;
     }
     session = session_of(self, migration, error);

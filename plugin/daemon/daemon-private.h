@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * daemon-private.h - what daemon.c (sessions, libvirt, life) and daemon-bus.c (what the bus asks
- * for) share
+ * daemon-private.h - what daemon.c (sessions, libvirt, life), daemon-found.c (until a session
+ * begins) and daemon-bus.c (what the bus asks for) share
  */
 #ifndef SEVMIGD_DAEMON_PRIVATE_H
 #define SEVMIGD_DAEMON_PRIVATE_H
@@ -14,6 +14,7 @@
 #include "metrics.h"
 #include "notify.h"
 #include "policies.h"
+#include "reading.h"
 #include "session.h"
 #include "watcher.h"
 
@@ -23,6 +24,7 @@ struct SevmigDaemon {
     gpointer user_data;
     char *records_dir;
     SevmigPolicies *policies;
+    SevmigReading *reading;
     SevmigHistory *history;
     SevmigMetrics *metrics;
     SevmigNotify *notify;
@@ -30,6 +32,7 @@ struct SevmigDaemon {
     SevmigLink *link;
     SevmigWatcher *watcher;
     GHashTable *running;            /* uuid, the session's -> SevmigSession */
+    GHashTable *found;              /* uuid -> what daemon-found.c holds of it */
     SevmigArbitration *arbitration; /* NULL: there is none */
     GQueue *ended;                  /* of SevmigSession, oldest first */
     GCancellable *cancellable;
@@ -38,6 +41,32 @@ struct SevmigDaemon {
     gboolean stopping;
     gboolean failed; /* it stops because it cannot go on */
 };
+
+extern const SevmigWatcherOps SEVMIG_DAEMON_WATCHER_OPS;
+
+/* What the watcher tells of a migration. */
+typedef struct {
+    enum {
+        SEVMIG_TOLD_EVENT,
+        SEVMIG_TOLD_COMPLETED,
+        SEVMIG_TOLD_SUSPENDED,
+        SEVMIG_TOLD_RESUMED,
+    } what;
+    QmpcEvent event;
+    SevmigJobResult result;
+} SevmigTold;
+
+/* A migration has been found: has its policy looked for, then begins its session. */
+void sevmig_daemon_found(SevmigDaemon *self, const SevmigOutgoing *outgoing);
+void sevmig_daemon_begin(SevmigDaemon *self, const SevmigOutgoing *outgoing,
+                         const SevmigResolution *resolution);
+/* Each FALSE if no policy is being looked for. `told` comes once the session has begun. */
+gboolean sevmig_daemon_keep(SevmigDaemon *self, const char *uuid, const SevmigTold *told);
+/* Another migration of the domain has begun: forgets what was told. */
+gboolean sevmig_daemon_begin_again(SevmigDaemon *self, const char *uuid);
+/* No session is to begin. */
+gboolean sevmig_daemon_drop(SevmigDaemon *self, const char *uuid);
+void sevmig_daemon_drop_all(SevmigDaemon *self);
 
 /* From now on there is a libvirt connection, or one being tried for. */
 void sevmig_daemon_open_link(SevmigDaemon *self);

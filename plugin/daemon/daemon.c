@@ -90,16 +90,19 @@ watcher_follows(const char *uuid, gpointer user_data)
 {
     SevmigDaemon *self = user_data;
 
-    return g_hash_table_contains(self->running, uuid);
+    return g_hash_table_contains(self->running, uuid) || g_hash_table_contains(self->found, uuid);
 }
 
 static void
 watcher_found(const SevmigOutgoing *outgoing, gpointer user_data)
 {
-    SevmigDaemon *self = user_data;
-    g_autoptr(GError) error = NULL;
-    g_autoptr(SevmigResolution) resolution =
-        sevmig_policy_resolve(sevmig_policies_store(self->policies), outgoing->xml, -1, &error);
+    sevmig_daemon_found(user_data, outgoing);
+}
+
+void
+sevmig_daemon_begin(SevmigDaemon *self, const SevmigOutgoing *outgoing,
+                    const SevmigResolution *resolution)
+{
     g_autofree char *id = sevmig_session_new_id(outgoing->uuid, ++self->n_ids);
     SevmigSessionSetup setup = {
         .id = id,
@@ -115,13 +118,9 @@ watcher_found(const SevmigOutgoing *outgoing, gpointer user_data)
     };
     SevmigSession *session;
 
-    if (self->stopping)
-        return;
-    if (resolution == NULL) {
-        sevmig_log(SEVMIG_MESSAGE_UNGOVERNED, NULL, "domain %s migrates ungoverned: %s",
-                   outgoing->name, error->message);
-        return;
-    }
+    if (resolution->unread)
+        sevmig_log(SEVMIG_MESSAGE_UNREAD, NULL, "domain %s is governed by the policy %s: %s",
+                   outgoing->name, sevmig_policy_name(resolution->policy), resolution->problem);
     setup.actuator = sevmig_actuator_new_libvirt(outgoing->domain);
     if (resolution->policy == NULL || self->options.dry_run)
         setup.actuator = sevmig_actuator_new_observe(setup.actuator);
@@ -137,14 +136,18 @@ watcher_superseded(const char *uuid, gpointer user_data)
 {
     SevmigDaemon *self = user_data;
 
-    sevmig_session_superseded(g_hash_table_lookup(self->running, uuid));
+    if (!sevmig_daemon_begin_again(self, uuid))
+        sevmig_session_superseded(g_hash_table_lookup(self->running, uuid));
 }
 
 static void
 watcher_event(const char *uuid, const QmpcEvent *event, gpointer user_data)
 {
     SevmigDaemon *self = user_data;
+    SevmigTold told = {.what = SEVMIG_TOLD_EVENT, .event = *event};
 
+    if (sevmig_daemon_keep(self, uuid, &told))
+        return;
     sevmig_session_migration_event(g_hash_table_lookup(self->running, uuid), event);
     wake_arbiter(self); /* what has sent all has made place */
 }
@@ -153,8 +156,10 @@ static void
 watcher_job_completed(const char *uuid, const SevmigJobResult *result, gpointer user_data)
 {
     SevmigDaemon *self = user_data;
+    SevmigTold told = {.what = SEVMIG_TOLD_COMPLETED, .result = *result};
 
-    sevmig_session_job_completed(g_hash_table_lookup(self->running, uuid), result);
+    if (!sevmig_daemon_keep(self, uuid, &told))
+        sevmig_session_job_completed(g_hash_table_lookup(self->running, uuid), result);
 }
 
 static void
@@ -170,7 +175,8 @@ watcher_gone(const char *uuid, gpointer user_data)
 {
     SevmigDaemon *self = user_data;
 
-    sevmig_session_domain_gone(g_hash_table_lookup(self->running, uuid));
+    if (!sevmig_daemon_drop(self, uuid))
+        sevmig_session_domain_gone(g_hash_table_lookup(self->running, uuid));
 }
 
 static void
@@ -178,7 +184,8 @@ watcher_suspended(const char *uuid, gpointer user_data)
 {
     SevmigDaemon *self = user_data;
 
-    sevmig_session_suspended(g_hash_table_lookup(self->running, uuid));
+    if (!sevmig_daemon_keep(self, uuid, &(SevmigTold){.what = SEVMIG_TOLD_SUSPENDED}))
+        sevmig_session_suspended(g_hash_table_lookup(self->running, uuid));
 }
 
 static void
@@ -186,7 +193,8 @@ watcher_resumed(const char *uuid, gpointer user_data)
 {
     SevmigDaemon *self = user_data;
 
-    sevmig_session_resumed(g_hash_table_lookup(self->running, uuid));
+    if (!sevmig_daemon_keep(self, uuid, &(SevmigTold){.what = SEVMIG_TOLD_RESUMED}))
+        sevmig_session_resumed(g_hash_table_lookup(self->running, uuid));
 }
 
 static void
@@ -203,7 +211,7 @@ watcher_failed(const GError *error, gpointer user_data)
     sevmig_link_drop(self->link, error->message);
 }
 
-static const SevmigWatcherOps watcher_ops = {
+const SevmigWatcherOps SEVMIG_DAEMON_WATCHER_OPS = {
     .ready = watcher_ready,
     .failed = watcher_failed,
     .follows = watcher_follows,
@@ -234,7 +242,7 @@ link_opened(SevmigLink *link, virConnectPtr connection, gpointer user_data)
 {
     SevmigDaemon *self = user_data;
 
-    self->watcher = sevmig_watcher_new(connection, &watcher_ops, self);
+    self->watcher = sevmig_watcher_new(connection, &SEVMIG_DAEMON_WATCHER_OPS, self);
     sevmig_metrics_set_connected(self->metrics, TRUE);
 }
 
@@ -245,6 +253,7 @@ link_closed(SevmigLink *link, const char *reason, gpointer user_data)
 
     g_clear_pointer(&self->watcher, sevmig_watcher_free);
     sevmig_metrics_set_connected(self->metrics, FALSE);
+    sevmig_daemon_drop_all(self);
     release_all(self, reason, FALSE);
 }
 
@@ -307,6 +316,8 @@ sevmig_daemon_new(const SevmigDaemonOptions *options, SevmigDaemonQuitFunc quit,
     self->user_data = user_data;
     self->records_dir = g_build_filename(options->state_dir, "records", NULL);
     self->running = g_hash_table_new(g_str_hash, g_str_equal);
+    self->found = g_hash_table_new(g_str_hash, g_str_equal);
+    self->reading = sevmig_reading_new();
     self->arbitration = options->no_turns ? NULL : sevmig_arbitration_new(self->running);
     self->ended = g_queue_new();
     self->cancellable = g_cancellable_new();
@@ -337,10 +348,13 @@ sevmig_daemon_free(SevmigDaemon *self)
     g_hash_table_iter_init(&iter, self->running);
     while (g_hash_table_iter_next(&iter, NULL, &session))
         g_queue_push_tail(self->ended, session);
+    sevmig_daemon_drop_all(self);
+    sevmig_reading_free(self->reading);
     sevmig_bus_free(self->bus);
     g_queue_free_full(self->ended, (GDestroyNotify)sevmig_session_free);
     sevmig_arbitration_free(self->arbitration);
     g_hash_table_unref(self->running);
+    g_hash_table_unref(self->found);
     sevmig_watcher_free(self->watcher);
     sevmig_link_free(self->link);
     sevmig_policies_free(self->policies);

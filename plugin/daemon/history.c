@@ -14,10 +14,14 @@
 #define KEEP_BYTES (G_GUINT64_CONSTANT(4) << 20)
 #define LEARN_FROM 9u /* switchovers; odd, so that the median is one of them */
 #define LARGEST_FILE 65536
+/* Records go when others come; to look for all of them at each call would be for callers to ask. */
+#define LOOK_INTERVAL_US (2 * G_USEC_PER_SEC)
 
 struct SevmigHistory {
     char *directory;
     GPtrArray *entries;           /* of SevmigInfo, oldest first */
+    GPtrArray *shown;             /* of GVariant, the same as they are shown; NULL: not made yet */
+    gint64 looked_us;             /* when their records were last looked for */
     guint64 fixed_us[LEARN_FROM]; /* ring */
     guint n_fixed;                /* ever added */
 };
@@ -75,6 +79,7 @@ history_next(const SevmigHistory *self)
 static void
 history_keep(SevmigHistory *self, SevmigInfo *entry)
 {
+    g_clear_pointer(&self->shown, g_ptr_array_unref);
     sevmig_info_set(&entry->state, "ended");
     g_ptr_array_add(self->entries, entry);
     if (self->entries->len > KEEP_FILES)
@@ -138,6 +143,7 @@ sevmig_history_free(SevmigHistory *self)
 {
     if (self == NULL)
         return;
+    g_clear_pointer(&self->shown, g_ptr_array_unref);
     g_ptr_array_unref(self->entries);
     g_free(self->directory);
     g_free(self);
@@ -206,6 +212,36 @@ is_meant(const SevmigInfo *entry, const char *which, gboolean by_uuid)
            strcmp(by_uuid ? entry->uuid : entry->domain, which) == 0;
 }
 
+/* Whether the records named are still there. */
+static void
+look_for_records(SevmigHistory *self)
+{
+    gint64 now_us = g_get_monotonic_time();
+
+    if (self->shown != NULL && now_us - self->looked_us < LOOK_INTERVAL_US)
+        return;
+    self->looked_us = now_us;
+    for (guint i = 0; i < self->entries->len; i++) {
+        SevmigInfo *entry = self->entries->pdata[i];
+
+        if (*entry->record_file == '\0' || g_file_test(entry->record_file, G_FILE_TEST_EXISTS))
+            continue;
+        sevmig_info_set(&entry->record_file, "");
+        g_clear_pointer(&self->shown, g_ptr_array_unref);
+    }
+}
+
+static void
+show(SevmigHistory *self)
+{
+    if (self->shown != NULL)
+        return;
+    self->shown = g_ptr_array_new_with_free_func((GDestroyNotify)g_variant_unref);
+    for (guint i = 0; i < self->entries->len; i++)
+        g_ptr_array_add(self->shown,
+                        g_variant_ref_sink(sevmig_info_properties(self->entries->pdata[i])));
+}
+
 GVariant *
 sevmig_history_list(SevmigHistory *self, const char *which, guint limit)
 {
@@ -213,15 +249,13 @@ sevmig_history_list(SevmigHistory *self, const char *which, guint limit)
     gboolean by_uuid = has_uuid(self, which);
     GVariantBuilder builder;
 
+    look_for_records(self);
+    show(self);
     g_variant_builder_init(&builder, G_VARIANT_TYPE("aa{sv}"));
     for (guint i = self->entries->len; i > 0 && most > 0; i--) {
-        SevmigInfo *entry = self->entries->pdata[i - 1];
-
-        if (!is_meant(entry, which, by_uuid))
+        if (!is_meant(self->entries->pdata[i - 1], which, by_uuid))
             continue;
-        if (!g_file_test(entry->record_file, G_FILE_TEST_EXISTS))
-            sevmig_info_set(&entry->record_file, "");
-        g_variant_builder_add_value(&builder, sevmig_info_properties(entry));
+        g_variant_builder_add_value(&builder, self->shown->pdata[i - 1]);
         most--;
     }
     return g_variant_builder_end(&builder);

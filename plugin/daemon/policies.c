@@ -10,8 +10,8 @@
 
 struct SevmigPolicies {
     SevmigPolicyStore *store;
-    GVariant *list; /* as sevmig_policies_list() answers; NULL: to be made */
     char *error;
+    GVariant *list; /* as it is shown; NULL: not asked for since the last reload */
 };
 
 SevmigPolicies *
@@ -113,38 +113,35 @@ list_one(GVariantBuilder *b, const SevmigPolicyEntry *entry)
     g_variant_builder_close(b);
 }
 
-GVariant *
-sevmig_policies_list(SevmigPolicies *self)
+static GVariant *
+list_all(const SevmigPolicies *self)
 {
     size_t n;
     const SevmigPolicyEntry *entries = sevmig_policy_store_list(self->store, &n);
     GVariantBuilder b;
 
-    if (self->list == NULL) {
-        g_variant_builder_init(&b, G_VARIANT_TYPE("aa{sv}"));
-        for (size_t i = 0; i < n; i++)
-            list_one(&b, &entries[i]);
-        self->list = g_variant_ref_sink(g_variant_builder_end(&b));
-    }
-    return g_variant_ref(self->list);
+    g_variant_builder_init(&b, G_VARIANT_TYPE("aa{sv}"));
+    for (size_t i = 0; i < n; i++)
+        list_one(&b, &entries[i]);
+    return g_variant_builder_end(&b);
 }
 
-/* Names come from callers, and a caller may send megabytes. */
-void
-sevmig_policies_error_unknown(const char *name, GError **error)
+GVariant *
+sevmig_policies_list(SevmigPolicies *self)
 {
-    g_autofree char *shown = sevmig_policy_name_valid(name) ? g_strdup(name) : sevmig_quote(name);
-
-    g_set_error(error, SEVMIG_ERROR, SEVMIG_ERROR_NOT_FOUND, "no policy is named %s", shown);
+    if (self->list == NULL)
+        self->list = g_variant_ref_sink(list_all(self));
+    return self->list;
 }
 
 char *
 sevmig_policies_get(const SevmigPolicies *self, const char *name, GError **error)
 {
     const SevmigPolicy *policy = sevmig_policy_store_lookup(self->store, name);
+    g_autofree char *shown = sevmig_quote(name);
 
     if (policy == NULL) {
-        sevmig_policies_error_unknown(name, error);
+        g_set_error(error, SEVMIG_ERROR, SEVMIG_ERROR_NOT_FOUND, "no policy is named %s", shown);
         return NULL;
     }
     return sevmig_policy_to_xml(policy);

@@ -25,10 +25,8 @@ const char *sevmig_policies_error(const SevmigPolicies *self);
 
 const SevmigPolicyStore *sevmig_policies_store(const SevmigPolicies *self);
 
-/* As the bus shows them: aa{sv}, a reference for the caller. */
+/* As the bus shows them: aa{sv}, of `self`; made once for each reload. */
 GVariant *sevmig_policies_list(SevmigPolicies *self);
-/* The error that no policy is named so. */
-void sevmig_policies_error_unknown(const char *name, GError **error);
 /* A policy as a document; caller frees. */
 char *sevmig_policies_get(const SevmigPolicies *self, const char *name, GError **error);
 

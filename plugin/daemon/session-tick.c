@@ -158,6 +158,5 @@ sevmig_session_schedule(SevmigSession *self, gint64 at_us)
     gint64 delay_us = at_us - g_get_monotonic_time();
 
     g_clear_handle_id(&self->tick, g_source_remove);
-    self->tick = g_timeout_add_full(G_PRIORITY_HIGH, (guint)MAX((delay_us + 999) / 1000, 0),
-                                    session_tick, self, NULL); /* it renews the lease */
+    self->tick = g_timeout_add((guint)MAX((delay_us + 999) / 1000, 0), session_tick, self);
 }

@@ -28,6 +28,15 @@ sevmig_domain_free(SevmigDomain *self)
     g_free(self);
 }
 
+SevmigDomain *
+sevmig_domain_new(void)
+{
+    SevmigDomain *self = g_new0(SevmigDomain, 1);
+
+    self->nova_extra_specs = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    return self;
+}
+
 static char *
 child_text(const SevmigXmlNode *node, const char *ns, const char *name)
 {
@@ -95,7 +104,7 @@ read_metadata(SevmigDomain *self, const SevmigXmlNode *metadata)
 SevmigDomain *
 sevmig_domain_parse(const char *text, gsize size, GPtrArray *issues)
 {
-    g_autoptr(SevmigDomain) self = g_new0(SevmigDomain, 1);
+    g_autoptr(SevmigDomain) self = sevmig_domain_new();
     const SevmigXmlNode *root, *security, *metadata;
     const char *type;
 
@@ -118,7 +127,6 @@ sevmig_domain_parse(const char *text, gsize size, GPtrArray *issues)
     self->uuid = child_text(root, "", "uuid");
     self->launch_security = g_strdup(type ? type : "");
     self->memory_bytes = read_memory(root);
-    self->nova_extra_specs = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     if (metadata)
         read_metadata(self, metadata);
     return g_steal_pointer(&self);

@@ -26,6 +26,8 @@ typedef struct {
     gboolean ambiguous;           /* more than one says which policy it is to be */
 } SevmigDomain;
 
+/* One of which nothing is known yet; without a document. */
+SevmigDomain *sevmig_domain_new(void);
 /* Reads domain XML. Appends an issue and returns NULL where that is not possible. */
 SevmigDomain *sevmig_domain_parse(const char *text, gsize size, GPtrArray *issues);
 void sevmig_domain_free(SevmigDomain *self);

@@ -34,15 +34,15 @@ struct SevmigPolicy {
     SevmigMatch match;
 };
 
-/* Limits for policies that domains bring along. */
+/* Limits for policies that domains bring along; counted by references (g_atomic_rc_box). */
 typedef struct {
     char *file;
     SevmigPolicyValues values;
     guint64 given;
 } SevmigCeiling;
 
-void sevmig_ceiling_free(SevmigCeiling *self);
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(SevmigCeiling, sevmig_ceiling_free)
+void sevmig_ceiling_unref(SevmigCeiling *self);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(SevmigCeiling, sevmig_ceiling_unref)
 
 /* One document, or the part of one, that is being read. */
 typedef struct {

@@ -337,7 +337,7 @@ ceiling_clear(gpointer data)
 }
 
 void
-sevmig_ceiling_free(SevmigCeiling *self)
+sevmig_ceiling_unref(SevmigCeiling *self)
 {
     g_atomic_rc_box_release_full(self, ceiling_clear);
 }

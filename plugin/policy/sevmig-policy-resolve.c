@@ -255,6 +255,18 @@ resolve(SevmigResolution *self, const SevmigPolicyStore *store, const SevmigDoma
         self->on_failure = SEVMIG_ON_FAILURE_REFUSE;
 }
 
+static SevmigResolution *
+resolution_new(const SevmigDomain *domain)
+{
+    SevmigResolution *self = g_new0(SevmigResolution, 1);
+
+    self->domain = g_strdup(domain->name);
+    self->uuid = g_strdup(domain->uuid);
+    self->memory_bytes = domain->memory_bytes;
+    self->candidates = g_ptr_array_new_with_free_func(candidate_free);
+    return self;
+}
+
 SevmigResolution *
 sevmig_policy_resolve(const SevmigPolicyStore *store, const char *domain_xml, gssize length,
                       GError **error)
@@ -268,11 +280,30 @@ sevmig_policy_resolve(const SevmigPolicyStore *store, const char *domain_xml, gs
         sevmig_issues_to_error(issues, 0, SEVMIG_ERROR_INVALID, error);
         return NULL;
     }
-    self = g_new0(SevmigResolution, 1);
-    self->domain = g_strdup(domain->name);
-    self->uuid = g_strdup(domain->uuid);
-    self->memory_bytes = domain->memory_bytes;
-    self->candidates = g_ptr_array_new_with_free_func(candidate_free);
+    self = resolution_new(domain);
+    resolve(self, store, domain);
+    return self;
+}
+
+SevmigResolution *
+sevmig_policy_resolve_domain(const SevmigPolicyStore *store, const char *xml, const char *name,
+                             const char *uuid)
+{
+    g_autoptr(GError) error = NULL;
+    SevmigResolution *self = sevmig_policy_resolve(store, xml, -1, &error);
+    g_autoptr(SevmigDomain) domain = NULL;
+
+    if (self)
+        return self;
+    domain = sevmig_domain_new();
+    domain->name = g_strdup(name);
+    domain->uuid = g_strdup(uuid);
+    /* As libvirt writes it. A guest without SEV that has the words elsewhere is asked in vain. */
+    domain->launch_security = g_strdup(strstr(xml, "<launchSecurity type='sev'") ? "sev" : "");
+    self = resolution_new(domain);
+    self->unread = TRUE;
+    self->problem = g_strdup_printf("the domain cannot be read: %s", error->message);
+    consider(self, "(none)", SEVMIG_SOURCE_METADATA, NULL, g_strdup(self->problem));
     resolve(self, store, domain);
     return self;
 }

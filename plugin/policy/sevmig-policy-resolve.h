@@ -42,6 +42,7 @@ typedef struct {
     /* NULL, or what is wrong with the domain's metadata, one line. With a policy beside it: the
      * metadata says on-failure="warn", and the policy is the one found without it. */
     char *problem;
+    gboolean unread;       /* the problem is that the domain's XML cannot be read */
     gboolean name_unknown; /* the problem is that this host has no policy of the name given */
     /* What is to happen where the host cannot serve the domain: the stricter of what its metadata
      * and the policy chosen say. */
@@ -55,6 +56,13 @@ typedef struct {
  */
 SevmigResolution *sevmig_policy_resolve(const SevmigPolicyStore *store, const char *domain_xml,
                                         gssize length, GError **error);
+/*
+ * The same for a domain of this host, whose XML may be of any kind. One that cannot be read is
+ * governed as if it had no metadata, by what is known of it: its name and UUID, and whether its XML
+ * speaks of SEV. Never NULL; `problem` says why it was not read.
+ */
+SevmigResolution *sevmig_policy_resolve_domain(const SevmigPolicyStore *store, const char *xml,
+                                               const char *name, const char *uuid);
 void sevmig_resolution_free(SevmigResolution *self);
 
 /* As it is shown, (saa{sv}), floating: the name of the policy chosen, "" if none, and the

@@ -14,7 +14,9 @@ struct SevmigPolicyStore {
     char *admin_dir;
     char *vendor_dir;
     char *ceiling_file;
-    GArray *entries; /* of SevmigPolicyEntry, in the order of sevmig_policy_store_list() */
+    /* Of SevmigPolicyEntry, in the order of sevmig_policy_store_list(); shared with snapshots, so a
+     * reload puts another in its place. */
+    GArray *entries;
     gboolean loaded; /* a whole set is in force, or was */
     SevmigCeiling *ceiling;
 };
@@ -182,26 +184,29 @@ sevmig_policy_store_new(const char *admin_dir, const char *vendor_dir, const cha
     return self;
 }
 
+SevmigPolicyStore *
+sevmig_policy_store_snapshot(const SevmigPolicyStore *self)
+{
+    SevmigPolicyStore *snapshot = g_new0(SevmigPolicyStore, 1);
+
+    snapshot->admin_dir = g_strdup(self->admin_dir);
+    snapshot->vendor_dir = g_strdup(self->vendor_dir);
+    snapshot->ceiling_file = g_strdup(self->ceiling_file);
+    snapshot->entries = g_array_ref(self->entries);
+    snapshot->ceiling = self->ceiling ? g_atomic_rc_box_acquire(self->ceiling) : NULL;
+    return snapshot;
+}
+
 void
 sevmig_policy_store_free(SevmigPolicyStore *self)
 {
     g_array_unref(self->entries);
     if (self->ceiling)
-        sevmig_ceiling_free(self->ceiling);
+        sevmig_ceiling_unref(self->ceiling);
     g_free(self->admin_dir);
     g_free(self->vendor_dir);
     g_free(self->ceiling_file);
     g_free(self);
-}
-
-SevmigPolicyStore *
-sevmig_policy_store_snapshot(const SevmigPolicyStore *self)
-{
-    SevmigPolicyStore *copy = g_new0(SevmigPolicyStore, 1);
-
-    copy->entries = g_array_ref(self->entries);
-    copy->ceiling = self->ceiling ? g_atomic_rc_box_acquire(self->ceiling) : NULL;
-    return copy;
 }
 
 /* Takes the entries of both, and the ceiling. */
@@ -213,7 +218,7 @@ put_in_force(SevmigPolicyStore *self, GArray *upper, GArray *lower, SevmigCeilin
     add_built_in(self->entries);
     g_array_sort(self->entries, compare_entries);
     if (self->ceiling)
-        sevmig_ceiling_free(self->ceiling);
+        sevmig_ceiling_unref(self->ceiling);
     self->ceiling = ceiling;
 }
 

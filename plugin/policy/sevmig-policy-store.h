@@ -5,7 +5,7 @@
  * The administrator's directory lies over the vendor's: a policy in the former replaces the one of
  * the same name in the latter. Each regular file NAME.xml that does not begin with a dot is read.
  * A load is all or nothing: with one bad file the set stays as it was, and the error names every
- * fault. Not thread-safe; the policies it hands out are.
+ * fault. Not thread-safe; the policies it hands out are, and a snapshot is any one thread's.
  */
 #ifndef SEVMIG_POLICY_STORE_H
 #define SEVMIG_POLICY_STORE_H
@@ -20,12 +20,10 @@ typedef struct SevmigPolicyStore SevmigPolicyStore;
  */
 SevmigPolicyStore *sevmig_policy_store_new(const char *admin_dir, const char *vendor_dir,
                                            const char *ceiling_file);
+/* The same policies, whatever reloads of `self` follow; costs nothing. */
+SevmigPolicyStore *sevmig_policy_store_snapshot(const SevmigPolicyStore *self);
 void sevmig_policy_store_free(SevmigPolicyStore *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(SevmigPolicyStore, sevmig_policy_store_free)
-
-/* What it holds now, for another thread: reloads of `self` do not change it, and it is not to be
- * reloaded. Free with sevmig_policy_store_free(). */
-SevmigPolicyStore *sevmig_policy_store_snapshot(const SevmigPolicyStore *self);
 
 /* Reads everything anew. On failure nothing has changed, but that, until one has succeeded, the
  * vendor's directory alone (and the ceiling) is in force if no fault is in it. All that is wrong is

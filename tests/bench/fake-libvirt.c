@@ -30,7 +30,7 @@
 
 #define XML                                                                                        \
     "<domain type='qemu'><name>%s</name><uuid>%s</uuid><memory unit='GiB'>1</memory>"              \
-    "<vcpu>2</vcpu><launchSecurity type='sev'><cbitpos>51</cbitpos></launchSecurity></domain>"
+    "<vcpu>2</vcpu><launchSecurity type='sev'><cbitpos>51</cbitpos></launchSecurity>%s</domain>"
 
 struct _virDomain {
     char name[32];
@@ -242,7 +242,12 @@ virDomainGetJobStats(virDomainPtr domain, int *type, virTypedParameterPtr *param
 char *
 virDomainGetXMLDesc(virDomainPtr domain, unsigned int flags)
 {
-    return g_strdup_printf(XML, domain->name, domain->uuid);
+    const char *path = g_getenv("FAKE_METADATA"); /* a file, all domains' */
+    g_autofree char *metadata = NULL;
+
+    if (path != NULL && !g_file_get_contents(path, &metadata, NULL, NULL))
+        return NULL;
+    return g_strdup_printf(XML, domain->name, domain->uuid, metadata != NULL ? metadata : "");
 }
 
 static gboolean

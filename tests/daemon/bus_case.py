@@ -4,6 +4,7 @@
 libvirt is its test driver, which has no QEMU events: so the daemon runs, but nothing migrates.
 """
 
+import contextlib
 import os
 import pathlib
 import shutil
@@ -24,6 +25,22 @@ POLKIT = "org.freedesktop.PolicyKit1"
 PROPERTIES = "org.freedesktop.DBus.Properties"
 READ, RELOAD, STEER = "org.sevmig1.read", "org.sevmig1.reload-policies", "org.sevmig1.steer"
 GOOD = "<policy xmlns='urn:sevmig:policy:1' name='{0}'><description>{0}</description></policy>"
+# With the limits of the system bus, and for every user.
+CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-BUS Bus Configuration 1.0//EN"
+  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
+<busconfig><listen>unix:tmpdir=/tmp</listen><auth>EXTERNAL</auth><policy context="default">
+<allow user="*"/><allow own="*"/><allow send_destination="*" eavesdrop="true"/>
+<allow eavesdrop="true"/></policy></busconfig>"""
+STRANGER = 65534  # a user who is not the one who runs sevmigd and the tests
+
+
+@contextlib.contextmanager
+def as_stranger():
+    os.seteuid(STRANGER)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
 
 
 def wait_until(what, test, seconds=20):
@@ -36,12 +53,6 @@ def wait_until(what, test, seconds=20):
     raise AssertionError(f"waited in vain until {what}")
 
 
-# A bus that other users may call at, as they may at the system's.
-BUS_FOR_ALL = """<busconfig><listen>{address}</listen><auth>EXTERNAL</auth>
-<policy context="default"><allow user="*"/><allow own="*"/><allow send_destination="*"/>
-<allow receive_sender="*"/></policy></busconfig>"""
-
-
 class BusCase(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -49,9 +60,10 @@ class BusCase(unittest.TestCase):
         cls.bus_dir.chmod(0o755)
         cls.addClassCleanup(shutil.rmtree, cls.bus_dir)
         cls.address = f"unix:path={cls.bus_dir}/bus"
-        config = cls.bus_dir / "bus.conf"
-        config.write_text(BUS_FOR_ALL.format(address=cls.address))
-        cls.spawn(["dbus-daemon", f"--config-file={config}", "--nofork", "--nopidfile"])
+        cls.bus_dir.chmod(0o755)
+        (cls.bus_dir / "config").write_text(CONFIG)
+        cls.spawn(["dbus-daemon", f"--config-file={cls.bus_dir}/config", "--nofork", "--nopidfile",
+                   f"--address={cls.address}"])
         wait_until("the bus is there", (cls.bus_dir / "bus").is_socket)
         os.environ["DBUS_SYSTEM_BUS_ADDRESS"] = cls.address
         cls.polkit = cls.spawn([sys.executable, "-m", "dbusmock", "--system", "--template", "polkitd"])
@@ -120,6 +132,13 @@ class BusCase(unittest.TestCase):
             self.call(method, *args, **kwargs)
         self.assertEqual(context.exception.get_dbus_name(), name)
         return context.exception.get_dbus_message()
+
+    def stranger(self):
+        """A connection of another user."""
+        with as_stranger():
+            connection = dbus.bus.BusConnection(self.address)
+        self.addCleanup(connection.close)
+        return connection
 
     def get(self, name):
         return self.call("Get", MANAGER, name, interface=PROPERTIES)

@@ -6,25 +6,18 @@ import contextlib
 import json
 import os
 import pathlib
-import signal
 import socket
 import struct
 import subprocess
-import sys
-import tempfile
 import time
 import unittest
 
 import dbus
 import dbus.lowlevel
 
-from bus_case import MANAGER, NAME, PATH, PROPERTIES, READ, RELOAD, BusCase, wait_until
-
-
-OTHER_USER = 65534
-LEASE_MS = 2000
-UNIT = pathlib.Path(__file__).resolve().parents[2] / "plugin/data/sevmigd.service.in"
-MEMORY_MAX_KIB = int(UNIT.read_text().partition("MemoryMax=")[2].partition("M")[0]) << 10
+from bus_case import (MANAGER, NAME, PATH, PROPERTIES, READ, RELOAD, STRANGER, BusCase, as_stranger,
+                      wait_until)
+from migrations import Migrations
 
 
 class Overfed(BusCase):
@@ -66,58 +59,6 @@ class Overfed(BusCase):
 def memory_kib(pid):
     with open(f"/proc/{pid}/status", encoding="ascii") as file:
         return int(file.read().partition("VmRSS:")[2].split()[0])
-
-
-class Migrations(BusCase):
-    """Twenty migrations, whose QEMUs count the ticks that come to them, while something is wrong."""
-
-    N = 20
-
-    def setUp(self):
-        self.qemus_dir = tempfile.TemporaryDirectory(prefix="sevmig-qemus-")
-        self.addCleanup(self.qemus_dir.cleanup)
-        socket_path = pathlib.Path(self.qemus_dir.name, "qemus")
-        self.qemus = subprocess.Popen([os.environ["FAKE_QEMUS"], socket_path], stdout=subprocess.PIPE, text=True)
-        self.addCleanup(self.qemus.stdout.close)
-        self.addCleanup(self.qemus.wait)
-        self.addCleanup(self.qemus.kill)
-        wait_until("the QEMUs are there", socket_path.is_socket)
-        self.monitors = str(socket_path)
-        super().setUp()
-        wait_until("all are steered", lambda: self.steered() == self.N)
-
-    def environment(self):
-        options = os.environ.get("ASAN_OPTIONS", "")
-        return dict(os.environ, LD_PRELOAD=os.environ["FAKE_LIBVIRT"], FAKE_DOMAINS=str(self.N),
-                    FAKE_QEMUS=self.monitors, ASAN_OPTIONS=f"{options}:verify_asan_link_order=0:detect_leaks=0")
-
-    def say(self, name, number):
-        """To the fake libvirt."""
-        pathlib.Path(self.qemus_dir.name, name).write_text(f"{number:016d}", encoding="ascii")
-
-    def places(self):
-        self.before_start()
-        return super().places()
-
-    def before_start(self):
-        """For those who need something to be wrong by then."""
-
-    def steered(self):
-        return sum(self.call("GetAll", "org.sevmig1.Migration", interface=PROPERTIES, path=path)["State"] == "steered"
-                   for path in self.call("ListMigrations", True))
-
-    @contextlib.contextmanager
-    def ticks_go_on(self, seconds=3):
-        """Meanwhile, and afterwards, each QEMU hears at least one tick in four."""
-        self.qemus.send_signal(signal.SIGUSR1)
-        begun = time.monotonic()
-        yield
-        time.sleep(max(0, begun + seconds - time.monotonic()))
-        self.assertEqual(self.steered(), self.N)
-        elapsed = time.monotonic() - begun
-        self.qemus.terminate()
-        told = json.loads(self.qemus.stdout.read())
-        self.assertGreater(told["ticks"], self.N * elapsed * 10 / 4, told)
 
 
 class Migrating(Migrations):
@@ -280,13 +221,8 @@ class OnReadOnlyDisk(OnDisk):
 class Flooding(BusCase):
     """Whoever asks without end, or never reads, is the only one to suffer."""
 
-    def own_connection(self):
-        client = dbus.bus.BusConnection(self.address)
-        self.addCleanup(client.close)
-        return client
-
     def test_calls_without_replies(self):
-        flood = self.own_connection()
+        flood = self.stranger()
         message = dbus.lowlevel.MethodCallMessage(NAME, PATH, MANAGER, "ListPolicies")
         message.set_no_reply(True)
         for _ in range(10000):
@@ -312,12 +248,9 @@ class Flooding(BusCase):
         """By hand, since a library reads: the first messages of a client, then calls and signals for ever."""
         client = socket.socket(socket.AF_UNIX)
         self.addCleanup(client.close)
-        os.seteuid(OTHER_USER)
-        try:
+        with as_stranger():
             client.connect(self.address.partition("path=")[2])
-        finally:
-            os.seteuid(0)
-        client.sendall(b"\0AUTH EXTERNAL " + str(OTHER_USER).encode().hex().encode() + b"\r\nBEGIN\r\n")
+        client.sendall(b"\0AUTH EXTERNAL " + str(STRANGER).encode().hex().encode() + b"\r\nBEGIN\r\n")
         hello = dbus.lowlevel.MethodCallMessage("org.freedesktop.DBus", "/", "org.freedesktop.DBus", "Hello")
         call = dbus.lowlevel.MethodCallMessage(NAME, PATH, MANAGER, "GetPolicy")
         call.append("default", signature="s")
@@ -329,83 +262,6 @@ class Flooding(BusCase):
             pass  # the bus has had enough of it
         for _ in range(20):
             self.assertEqual(len(self.call("ListPolicies")), 1)
-
-
-def peak_kib(pid):
-    with open(f"/proc/{pid}/status", encoding="ascii") as file:
-        return int(file.read().partition("VmHWM:")[2].split()[0])
-
-
-def slow_xml(size):
-    """A document of one tag: libxml2's time for it grows with the square of its size."""
-    names = "".join(f"xmlns:a{i:x}='u' " for i in range(size // 12))
-    return f"<domain {names[:size - 16]}/>"
-
-
-class Flooded(Migrations):
-    """Another user with nothing but read asks for what costs most, on as many connections as it likes."""
-
-    POLICIES, HISTORY = 1000, 256
-
-    def before_start(self):
-        for number in range(self.POLICIES - 1):
-            self.write(f"p{number}")
-        history = self.dir / "state" / "history"
-        history.mkdir(parents=True)
-        for n in range(self.HISTORY):
-            (history / f"2026-{n:03d}.json").write_text(json.dumps({
-                "sevmig-summary": 1, "id": f"2026-{n:03d}", "domain": f"db{n}", "result": "done", "policy": "default",
-                "last-decision": "x" * 100, "record-file": str(self.dir / "log")}))
-
-    def flood(self, connections, calls, method, *arguments, signature=""):
-        flooder = subprocess.Popen(
-            [sys.executable, pathlib.Path(__file__).with_name("flooder.py"), self.address, str(connections),
-             str(calls), method, signature], user=OTHER_USER, group=OTHER_USER, extra_groups=[],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self.addCleanup(flooder.stdout.close)
-        self.addCleanup(flooder.wait)
-        self.addCleanup(flooder.kill)
-        flooder.stdin.write(json.dumps(arguments) + "\n")
-        flooder.stdin.flush()
-        self.addCleanup(flooder.stdin.close)
-        self.assertEqual(flooder.stdout.readline(), "done\n")
-
-    def survives(self, *args, **kwargs):
-        """Three ticks in four are heard, none of the others waits for long, and memory stays bounded."""
-        self.qemus.send_signal(signal.SIGUSR1)
-        begun = time.monotonic()
-        self.flood(*args, **kwargs)
-        asked = time.monotonic()
-        self.assertEqual(len(self.call("ListMigrations", False)), self.N)
-        waited = time.monotonic() - asked
-        time.sleep(max(0, begun + 4 - time.monotonic()))
-        elapsed = time.monotonic() - begun
-        self.qemus.terminate()
-        told = json.loads(self.qemus.stdout.read())
-        print(f"# {self.id().rpartition('.')[2]}: {told}, {self.N * elapsed * 10:.0f} due, another user waited "
-              f"{waited:.2f} s, {peak_kib(self.process.pid) >> 10} MiB at most", flush=True)
-        self.assertGreater(told["ticks"], self.N * elapsed * 10 * 3 / 4)
-        self.assertLess(told["worst_ms"], LEASE_MS)
-        self.assertLess(waited, LEASE_MS / 1000)
-
-    def test_explain_xml(self):
-        self.survives(8, 64, "ExplainXml", slow_xml(64 << 10), signature="s")
-
-    def test_explain_xml_too_large(self):
-        self.survives(8, 64, "ExplainXml", slow_xml(256 << 10), signature="s")
-
-    def test_list_history(self):
-        self.survives(8, 64, "ListHistory", "", 0, signature="su")
-
-    def test_list_policies(self):
-        self.survives(8, 64, "ListPolicies")
-
-    def test_explain(self):
-        self.survives(8, 64, "Explain", "fake-1", signature="s")
-
-    def test_large_messages(self):
-        self.survives(1, 12, "GetPolicy", "x" * (31 << 20), signature="s")
-        self.assertLess(peak_kib(self.process.pid), MEMORY_MAX_KIB)
 
 
 def wire(message, serial):

@@ -28,7 +28,7 @@ nothing(gpointer user_data)
 static GVariant *
 no_policies(gpointer user_data)
 {
-    return g_variant_ref_sink(g_variant_new_array(G_VARIANT_TYPE_VARDICT, NULL, 0));
+    return g_variant_new_array(G_VARIANT_TYPE_VARDICT, NULL, 0);
 }
 
 static void
