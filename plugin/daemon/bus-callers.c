@@ -26,7 +26,6 @@
 typedef struct {
     guint uid;
     guint n_calls;
-    gint64 told_us;
 } User;
 
 typedef struct {
@@ -46,7 +45,7 @@ struct SevmigBusCallers {
     GHashTable *senders; /* unique name -> Sender */
     GHashTable *users;   /* uid -> User */
     GHashTable *calls;   /* sender and serial -> Call */
-    gint64 told_us;
+    gint64 told_us;      /* when the log last heard of a refusal */
 };
 
 static void
@@ -172,7 +171,6 @@ static GError *
 call_refusal(SevmigBusCallers *self, const Sender *sender, GDBusMessage *message, gboolean *tell)
 {
     GVariant *body = g_dbus_message_get_body(message);
-    gint64 *told_us = sender->user != NULL ? &sender->user->told_us : &self->told_us;
     gint64 now_us = g_get_monotonic_time();
     GError *error = NULL;
 
@@ -194,10 +192,9 @@ call_refusal(SevmigBusCallers *self, const Sender *sender, GDBusMessage *message
         error = g_error_new(SEVMIG_ERROR, SEVMIG_ERROR_BUSY,
                             "%u calls of all users are under way; expected at most that: try again",
                             MOST_IN_ALL);
-    *tell = error != NULL && sender->user != NULL &&
-            (*told_us == 0 || now_us - *told_us > TELL_INTERVAL_US);
+    *tell = error != NULL && (self->told_us == 0 || now_us - self->told_us > TELL_INTERVAL_US);
     if (*tell)
-        *told_us = now_us;
+        self->told_us = now_us;
     return error;
 }
 

@@ -53,7 +53,7 @@ class Flood(Migrations):
         for stranger in strangers:
             for call, times in calls:
                 for _ in range(times):
-                    stranger.send_message(call)
+                    stranger.send_message(call.copy())  # with a serial of its own
             stranger.flush()
         asked = time.monotonic()
         self.call("ListMigrations", False)
