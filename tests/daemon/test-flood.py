@@ -45,6 +45,12 @@ def message(method, signature="", *arguments):
 
 
 class Flood(Migrations):
+    def environment(self):
+        """Under a sanitizer what was freed is kept for a while: little of it, since memory is looked at."""
+        environment = super().environment()
+        environment["ASAN_OPTIONS"] += ":quarantine_size_mb=8"
+        return environment
+
     def flood(self, calls, connections=1, seconds=5):
         """`calls`: messages and how often each is sent on each connection."""
         strangers = [self.stranger() for _ in range(connections)]
