@@ -278,11 +278,11 @@ class Preflight(CliCase):
     def test_sev_policy(self):
         self.able()
         for value, name in (("0x9", "NOSEND"), ("0x5", "ES")):
-            self.host(security=SEV.replace("0x1", value))
+            self.host(security=SEV.replace("0x21", value))
             check = self.cannot(self.told(1), "SEV policy", "bad")
             self.assertIn(f"({name})", check["found"])
             self.assertIn(f"000{value[2:]}", check["found"])
-        self.host(security=SEV.replace("0x1", "0x33"))
+        self.host(security=SEV.replace("0x21", "0x33"))
         self.assertEqual(self.checks(self.told(0))["SEV policy"]["found"], "0x0033")
 
     def test_large(self):
