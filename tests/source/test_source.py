@@ -91,6 +91,7 @@ class Source(unittest.TestCase):
         text = text_of("SECURITY.md")
         named = re.findall(r"`(tests/[^`]+)`", text)
         self.assertTrue(named)
+        self.assertNotIn("TBD", text)
         self.assertEqual([name for name in named if not is_test(*name.partition(":")[::2])], [])
         rows = re.findall(r"^\| (\d+) \|.*\| ([^|]*) \|$", text, re.MULTILINE)
         self.assertEqual([row for row, tests in rows if "`tests/" not in tests], [])
