@@ -166,8 +166,10 @@ static void
 watcher_crashed(const char *uuid, gpointer user_data)
 {
     SevmigDaemon *self = user_data;
+    SevmigSession *session = g_hash_table_lookup(self->running, uuid);
 
-    sevmig_session_crashed(g_hash_table_lookup(self->running, uuid));
+    if (session != NULL) /* else its XML is being read, and the end is told next */
+        sevmig_session_crashed(session);
 }
 
 static void
