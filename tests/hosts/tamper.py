@@ -15,12 +15,13 @@ import threading
 # of the QEMU patches.
 RECORD = b"\x06pc.ram\x01\x00\x00"
 PACKET_HEADER = 7 + 23
-# The session record: lengths of PDH and session, then both.
-SESSION = (2084).to_bytes(4, "big") + (128).to_bytes(4, "big")
+# The session record: sub-type, policy of the guest, lengths of PDH and session, then both. (Not the
+# lengths alone: the message before ends with zeros, and what may be their beginning is held back.)
+SESSION = b"\x02" + (1).to_bytes(4, "big") + (2084).to_bytes(4, "big") + (128).to_bytes(4, "big")
 PLACES = {
     "packet": (RECORD, PACKET_HEADER + 52 + 100),
     "header": (RECORD, PACKET_HEADER + 4 + 16),
-    "session": (SESSION, 8 + 2084 + 16),
+    "session": (SESSION, len(SESSION) + 2084 + 16),
 }
 
 

@@ -150,7 +150,7 @@ class Switched(PolicyCase):
             view = under.wait_for("it is steered", lambda view: view["State"] == "steered")
             self.assertIn("org.sevmig1.steer", self.refused("switch", guest.name, "single", user=NOBODY))
             self.assertIn("org.sevmig1.steer", self.ctl_steer_refused(guest.name, "--auto", user=NOBODY))
-            self.assertIn("no policy is named gold", self.refused("switch", guest.name, "gold"))
+            self.assertIn('no policy is named "gold"', self.refused("switch", guest.name, "gold"))
             self.assertEqual(under.seen()["Policy"], view["Policy"])
             self.end(under)
 
