@@ -183,15 +183,19 @@ class Preflight(HostCase):
         domain.resume()
 
     def test_tls_is_forced(self):
-        """The lab's hosts have no certificates."""
+        """With the certificates that the lab's hosts have, and without the authority's."""
         guest = self.start("private-line")
         path = "/etc/libvirt/qemu.conf"
+        authority = "/etc/pki/libvirt-migrate/ca-cert.pem"
         before = self.host.run(["cat", path]).stdout
         self.addCleanup(write_on_host, self.host, path, before)
         write_on_host(self.host, path, before + "migrate_tls_force = 1\n")
+        self.assertEqual(self.checks(self.look(guest.name))["TLS"]["state"], "good")
+        self.host.run(["mv", authority, f"{authority}.away"])
+        self.addCleanup(self.host.run, ["mv", f"{authority}.away", authority])
         check = self.checks(self.look(guest.name))["TLS"]
         self.assertEqual(check["state"], "bad")
-        self.assertIn("forced (migrate_tls_force), but /etc/pki/qemu/ca-cert.pem", check["found"])
+        self.assertIn(f"forced (migrate_tls_force), but {authority}", check["found"])
 
     def test_nothing_is_changed(self):
         # Large enough for QEMU to sample; a fifth of its pages change within a second.
