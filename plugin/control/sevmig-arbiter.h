@@ -29,13 +29,13 @@
  * those that were there, or came within its patience, send their first passes and as long again, or
  * one least grace each.
  *
- * What a QEMU says of itself may be a lie. One that has been let send its first pass for longer
- * than a grace, or has sent twice the pages that it first had left and some more, is taken not to
- * get on: it goes on sending, and no longer keeps others from it. Its grace is twice what its pages
- * were first expected to take, at least SEVMIG_ARBITER_GRACE_LEAST_US; pages count up to its memory
- * as libvirt has it (most_pages), and a page costs at most SEVMIG_ARBITER_PAGE_MOST_US, whatever
- * the QEMUs of this host say. The same grace bounds the later passes. So whatever the others' QEMUs
- * say, i is held, in all, no longer than two graces for each that may go before it.
+ * What a QEMU says of itself may be a lie. A migration makes no progress if its first pass has been
+ * sending for longer than a grace, or has sent more than twice the pages that it first had left.
+ * Such a migration goes on sending, but no longer holds others. The grace is twice the time that
+ * its pages were first expected to take, at least SEVMIG_ARBITER_GRACE_LEAST_US; pages count up to
+ * its memory as libvirt has it (most_pages), and a page costs at most SEVMIG_ARBITER_PAGE_MOST_US,
+ * whatever the QEMUs of this host say. The same grace bounds the later passes. So whatever the
+ * others' QEMUs say, i is held, in all, no longer than two graces for each that may go before it.
  *
  * Others at the firmware. A launch of a new guest, or an incoming migration, waits for one
  * submission of each migration that sends: together they hold the firmware no longer than

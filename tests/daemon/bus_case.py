@@ -60,7 +60,6 @@ class BusCase(unittest.TestCase):
         cls.bus_dir.chmod(0o755)
         cls.addClassCleanup(shutil.rmtree, cls.bus_dir)
         cls.address = f"unix:path={cls.bus_dir}/bus"
-        cls.bus_dir.chmod(0o755)
         (cls.bus_dir / "config").write_text(CONFIG)
         cls.spawn(["dbus-daemon", f"--config-file={cls.bus_dir}/config", "--nofork", "--nopidfile",
                    f"--address={cls.address}"])
